@@ -1,0 +1,107 @@
+# What is shown of a thing: its kind, its state, its next step, its dates.
+
+kind-identity = certificate
+kind-place = file
+kind-renewal = renewal
+
+state-valid = valid
+state-expiring = ends soon
+state-expired = expired
+state-not-yet-valid = not valid yet
+state-renewing = being renewed
+state-retired = replaced, kept
+state-superseded = replaced by a newer one
+state-changed = changed, password needed
+state-unreadable = cannot be read
+state-empty = no certificate in it
+state-locked = password needed
+state-broken = damaged
+state-missing = not there
+state-watching = watched
+state-running = under way
+state-waiting = waiting for you
+state-waiting-administrator = waiting for your administrator
+state-waiting-authority = waiting for the authority
+state-done = done
+state-cancelled = cancelled
+state-quarantined = stopped, needs a look
+
+level-ok = well
+level-notice = good to know
+level-warning = needs attention
+level-critical = urgent
+
+next-renew = Renew
+next-unlock = Type the password
+next-resume = Continue the renewal
+next-answer = Answer the open question
+next-wait = { $who ->
+    [authority] The authority is at work
+    [administrator] Your administrator is at work
+    [obnova] Obnova is at work
+   *[other] Nothing to do now
+}
+next-ask-authority = Ask whoever issued it for a new one
+next-repair = See what is wrong
+# A next step with the last day on which it helps.
+next-by = { $step } by { $date }
+# A next step that somebody else takes.
+next-administrator = For your administrator: { $step }
+
+# The labels of buttons.
+action-renew = Renew
+action-unlock = Type the password
+action-resume = Continue
+action-cancel = Cancel
+action-snooze = Later
+action-dismiss = Dismiss
+action-seen = Seen
+
+# The deadline beside the end: the first is shown where the two differ.
+ends-both = renew by { $by } · ends { $end }
+ends-late = was to be renewed by { $by } · ends { $end }
+ends-at = ends { $end }
+ends-past = ended { $end }
+ends-by = by { $by }
+ends-done-by = was due by { $by }
+
+date-short = { $day } { $month ->
+    [1] Jan
+    [2] Feb
+    [3] Mar
+    [4] Apr
+    [5] May
+    [6] Jun
+    [7] Jul
+    [8] Aug
+    [9] Sep
+    [10] Oct
+    [11] Nov
+   *[12] Dec
+}
+date-full = { $short } { $year }
+date-in-days = { $days ->
+    [0] today
+    [1] tomorrow
+   *[other] in { $days } days
+}
+date-days-ago = { $days ->
+    [0] today
+    [1] yesterday
+   *[other] { $days } days ago
+}
+
+# One line for `systemctl status` and the tray's tooltip.
+status-none = No certificate is watched yet
+status-watched = { $count ->
+    [one] 1 certificate watched
+   *[other] { $count } certificates watched
+}
+status-well = { $watched } · nothing to do
+status-next = { $watched } · next: { $step }
+status-step = { $step }: “{ $name }”
+status-step-dated = { $step }: “{ $name }” · { $deadline }
+status-renew = renew “{ $name }”
+status-renew-dated = renew “{ $name }” by { $by } · ends { $end }
+status-renew-ends = renew “{ $name }” · ends { $end }
+status-renew-past = renew “{ $name }” · ended { $end }

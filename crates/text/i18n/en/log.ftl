@@ -1,0 +1,50 @@
+# The story of what was done, one line each; and the moves of a renewal.
+
+log-born = Obnova was set up.
+log-watched = { $place } is watched.
+log-unwatched = { $place } is watched no longer.
+log-excluded = { $place } is left out.
+log-announced = { $name }: told that it ends on { $not_after } ({ $days ->
+    [0] on the day
+    [one] 1 day before
+   *[other] { $days } days before
+}).
+log-announced-past = { $name }: told that it ended on { $not_after }.
+log-seen = { $name }: the warning was seen.
+log-snoozed = { $name }: the warning was put off until { $until }.
+log-replaced = { $name }: a newer certificate stands in { $place }; the older one warns no more.
+log-job-started = Renewal { $job }: begun for { $name }.
+log-step-begun = Renewal { $job }: { $doing }.
+log-step-done = Renewal { $job }: { $done }.
+log-step-done-detail = Renewal { $job }: { $done } ({ $detail }).
+log-step-failed = Renewal { $job }: could not { $step }: { $problem }.
+log-consented = Renewal { $job }: you agreed to renew { $name }.
+log-job-resumed = Renewal { $job }: continued.
+log-job-cancelled = Renewal { $job }: cancelled.
+log-job-done = Renewal { $job }: done. { $name } has a new certificate: { $made }
+log-job-quarantined = Renewal { $job }: stopped, a person must look: { $reason }.
+# An event that this version does not know.
+log-other = { $words }
+log-other-named = { $name }: { $words }
+
+step-preflight = check that everything is ready
+    .doing = checking that everything is ready
+    .done = everything is ready
+step-consent = ask you
+    .doing = asking you
+    .done = you have agreed
+step-generate-keys = make the new key
+    .doing = making the new key
+    .done = the new key is made
+step-request = make the new certificate
+    .doing = making the new certificate
+    .done = the new certificate is made
+step-verify = check the new certificate
+    .doing = checking the new certificate
+    .done = the new certificate is checked
+step-install = write the new file
+    .doing = writing the new file
+    .done = the new file is written
+step-retire-old = end the warnings of the old certificate
+    .doing = ending the warnings of the old certificate
+    .done = the old certificate warns no more; its file stays as it is

@@ -1,0 +1,37 @@
+# What a notification says.
+
+notice-ends = { $count ->
+    [one] Certificate of { $name } ends { $when }
+   *[other] Certificates of { $name } end { $when }
+}
+notice-renew-by = { $count ->
+    [one] Certificate of { $name }: renew by { $by }
+   *[other] Certificates of { $name }: renew by { $by }
+}
+notice-expired = { $count ->
+    [one] Certificate of { $name } has expired
+   *[other] Certificates of { $name } have expired
+}
+notice-renewed = { $count ->
+    [one] Certificate of { $name } is renewed
+   *[other] Certificates of { $name } are renewed
+}
+notice-renewed-body = { $count ->
+    [one] The new one is valid until { $end }. The old file stays as it is.
+   *[other] The new ones are valid until { $end }. The old file stays as it is.
+}
+notice-renewed-body-undated = The old file stays as it is.
+notice-body = { $deadline }.
+notice-body-renew = { $deadline }. You are asked before anything is made, and the old file stays as it is.
+notice-body-step = { $deadline }. { $step }.
+notice-problem = { $who ->
+    [administrator] { $name } needs your administrator
+    [obnova] { $name }: something went wrong
+    [authority] { $name }: the authority must act
+   *[you] { $name } needs you
+}
+notice-locked = { $name } needs its password
+notice-locked-body = Only with its password can Obnova see what is in it now. It is used once and not kept.
+notice-other = { $event }
+notice-other-step = { $event }. { $step }.
+notice-later = Later

@@ -1,0 +1,115 @@
+# What went wrong: a sentence that says what happened, and a hint that says what to do.
+# `_quoted` arguments are ready for a shell.
+
+problem-no-such-item = There is nothing called “{ $id }”.
+    .hint = See what there is: obnova list
+problem-ambiguous = “{ $id }” fits more than one: { $matches }.
+    .hint = Type more of the name, or the id that this shows: obnova list --json
+problem-nothing-due = Nothing needs to be renewed now.
+    .hint = To renew one all the same, name it: obnova renew NAME
+problem-several-due = More than one needs to be renewed: { $ids }.
+    .hint = Say which: obnova renew NAME
+problem-not-possible = “{ $action }” does not apply now: it is { $state }.
+    .hint = See what comes next: obnova list
+problem-invalid-place = “{ $place }” cannot be watched: { $reason ->
+    [not-absolute] the path does not begin with “/”
+    [unknown-scheme] what stands before the colon is not known
+    [empty] there is no path
+    [not-utf8] its name is not valid UTF-8
+    [bad-escape] a “%” in it is not followed by two hexadecimal digits
+   *[other] { $reason }
+}.
+    .hint = Give the path of a certificate file or of a directory: obnova watch ~/certificates/mail.p12
+problem-invalid-argument = “{ $value }” is not a valid { $argument }.
+    .hint = See what is allowed: obnova help
+problem-refused = No answer was given, so nothing more was done.
+    .hint = When it suits you: obnova renewals shows what waits, obnova resume NAME --wait goes on
+problem-no-agent = There was a question, and nobody to answer it.
+    .hint = Answer it in a terminal: obnova resume NAME --wait
+problem-not-authorized = You are not allowed to do this.
+    .hint = Ask the administrator of this computer.
+problem-place-missing = { $path } is not there.
+    .hint = If it has moved, watch it where it is now: obnova watch FILE
+problem-place-denied = { $path } may not be read by Obnova.
+    .hint = Allow it: { $command }
+problem-place-not-regular = { $path } is not an ordinary file.
+    .hint = Watch a file or a directory; pipes, devices and links that go in circles are passed over.
+problem-place-too-large = { $path } is larger than a certificate file may be ({ $limit }).
+    .hint = Watch the file that holds only the certificate and its key.
+problem-place-broken = { $path } is damaged: { $detail }.
+    .hint = Put a good copy there; Obnova notices it by itself.
+problem-too-many-files = { $path } holds more than { $limit } files.
+    .hint = Watch the directory that holds only certificates, or the files one by one.
+problem-wrong-secret = { $tries_left ->
+    [none] That was not the right password.
+    [one] That was not right. One try is left before it locks.
+   *[other] That was not right. { $tries_left } tries are left before it locks.
+}
+    .hint = Mind Caps Lock and the keyboard layout, then try again: obnova resume NAME --wait
+problem-secret-needed = { $path } opens only with its password.
+    .hint = Type it once: obnova watch { $path_quoted }
+problem-no-key = The private key that belongs to { $path } is not beside it.
+    .hint = Put the key into the same directory, or watch the .p12 file that holds both.
+problem-key-mismatch = The private key in { $path } belongs to another certificate.
+    .hint = Put the key that belongs to the certificate there.
+problem-target-exists = { $path } exists already, and nothing is ever overwritten.
+    .hint = Choose another file: obnova renew NAME --to FILE
+problem-target-denied = Obnova may not write { $path }.
+    .hint = Choose a file in a directory of yours: obnova renew NAME --to FILE
+problem-target-missing = The directory { $path } does not exist.
+    .hint = Make it, then go on: mkdir -p { $path_quoted }
+problem-disk-full = There is no room left to write { $path }.
+    .hint = Make room on that disk, then: obnova resume NAME --wait
+problem-read-only = { $path } lies on a disk that is read-only.
+    .hint = Make it writable, then: obnova resume NAME --wait
+problem-journal-full = Obnova cannot write down what it does: there is no room left at { $path }.
+    .hint = Make room on that disk; until then nothing is begun.
+problem-unclear = It cannot be told from { $path } whether the last move ({ $step }) happened before the interruption.
+    .hint = Look at the file. Then go on with obnova resume NAME --wait, or end it with obnova cancel NAME
+problem-secret-rules = The new password does not keep the rules: { $digits ->
+    [true] { $min } to { $max } digits
+   *[other] { $min } to { $max } characters
+}.
+    .hint = Choose one that does: obnova resume NAME --wait
+problem-already-renewing = It is already being renewed.
+    .hint = See how far it is: obnova renewals
+problem-already-renewed = It has already been renewed: there is a newer certificate.
+    .hint = See it: obnova list
+problem-changed-meanwhile = { $path } has changed since the renewal began.
+    .hint = Look at what it holds now: obnova list. To begin anew: obnova cancel NAME, then obnova renew NAME
+problem-helper-failed = The part of Obnova that handles keys failed: { $detail }.
+    .hint = Try again: obnova resume NAME --wait. If it stays so, this tells more: journalctl --user -u obnovad
+problem-not-verified = The new certificate failed a check ({ $check }) and was not put to use. The old one is untouched.
+    .hint = End this renewal and begin anew: obnova cancel NAME, then obnova renew NAME --wait
+problem-consent-refused = You said no, so nothing was made.
+    .hint = When it suits you: obnova resume NAME --wait
+problem-no-programme = Obnova cannot renew this certificate by itself.
+    .hint = Ask whoever issued it for a new one; Obnova notices when it is there.
+problem-unsupported-key = Obnova cannot make a key of this kind: { $algorithm }.
+    .hint = Ask whoever issued it, or make the new certificate with your own tools; Obnova notices it.
+problem-not-waiting = This renewal is not waiting for anything.
+    .hint = See how far it is: obnova renewals
+problem-quarantined = What was written down about this renewal contradicts itself, so it was stopped: { $reason }.
+    .hint = See what was done: obnova log. The certificate itself can be renewed anew: obnova renew NAME --wait
+problem-internal = Something went wrong inside Obnova: { $detail }.
+    .hint = This tells more, and belongs in a report: journalctl --user -u obnovad
+
+# Said by the programs in front of the person, not by the daemon.
+problem-unreachable = Obnova's service does not answer.
+    .hint = Start it: systemctl --user start obnovad
+problem-unreachable-system = Obnova's service for this computer does not answer.
+    .hint = Start it: sudo systemctl start obnovad
+problem-connection-lost = Obnova's service has gone while it was at work.
+    .hint = Nothing is lost; start it and go on: systemctl --user start obnovad, then obnova renewals
+problem-no-terminal = This cannot ask its question: there is no terminal.
+    .hint = Run it in a terminal, or give the answers with --secret-fd
+problem-bad-descriptor = Descriptor { $value } cannot be read.
+    .hint = Open it for reading, for example: obnova renew NAME --wait --secret-fd 3 3<answers
+problem-not-a-time = “{ $value }” is not a time.
+    .hint = Write a day (2026-11-22), a moment (2026-11-22T08:00:00Z) or a span (3d, 12h)
+problem-output = The output could not be written: { $detail }.
+    .hint = Look whether the disk is full.
+
+# A kind that this version does not know.
+problem-other = Something is wrong: { $words }.
+    .hint = This tells more: journalctl --user -u obnovad

@@ -1,0 +1,44 @@
+//! A problem in words: what happened, and what to do about it.
+
+use obnova_api::ProblemView;
+
+use crate::args::borrowed;
+use crate::{Text, spaced};
+
+/// What a person is told when something went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// What happened, a whole sentence.
+    pub sentence: String,
+    /// What to do, with a command to copy where one helps.
+    pub hint: String,
+}
+
+impl Text {
+    /// The sentence and the hint for a problem; for one of an unknown kind, its words and where to find more.
+    pub fn problem(&self, problem: &ProblemView) -> Advice {
+        self.problem_if_whole(problem).unwrap_or_else(|| {
+            let mut words = spaced(&problem.kind);
+            for (name, value) in &problem.args {
+                words.push_str(", ");
+                words.push_str(name);
+                words.push_str(": ");
+                words.push_str(value);
+            }
+            self.advice("problem-other", &[("words", &words)]).unwrap_or(Advice { sentence: words, hint: String::new() })
+        })
+    }
+
+    /// The same, or `None` if the kind is unknown or the sentence lacks an argument.
+    pub(crate) fn problem_if_whole(&self, problem: &ProblemView) -> Option<Advice> {
+        let args = self.readable(&problem.args);
+        self.advice(&format!("problem-{}", problem.kind), &borrowed(&args))
+    }
+
+    fn advice(&self, key: &str, args: &[(&str, &str)]) -> Option<Advice> {
+        Some(Advice {
+            sentence: self.catalogue.format(key, None, args)?,
+            hint: self.catalogue.format(key, Some("hint"), args)?,
+        })
+    }
+}

@@ -1,0 +1,480 @@
+//! Holds the messages to the vocabulary of the wire, and the sentences to their form.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use chrono::{DateTime, FixedOffset, Utc};
+use fluent_bundle::FluentResource;
+use obnova_api::{CertificateView, ItemView, LogView, NextStepView, ProblemView, QuestionView, RulesView, StatusView};
+
+use crate::{Asked, Language, Text, catalogue};
+
+/// Every kind of problem and the arguments it comes with.
+const PROBLEMS: &[(&str, &[&str])] = &[
+    ("no-such-item", &["id"]),
+    ("ambiguous", &["id", "matches"]),
+    ("nothing-due", &[]),
+    ("several-due", &["ids"]),
+    ("not-possible", &["action", "state"]),
+    ("invalid-place", &["place", "reason"]),
+    ("invalid-argument", &["argument", "value"]),
+    ("refused", &[]),
+    ("no-agent", &[]),
+    ("not-authorized", &[]),
+    ("place-missing", &["path"]),
+    ("place-denied", &["path", "command"]),
+    ("place-not-regular", &["path"]),
+    ("place-too-large", &["path", "limit"]),
+    ("place-broken", &["path", "detail"]),
+    ("too-many-files", &["path", "limit"]),
+    ("wrong-secret", &[]),
+    ("wrong-secret", &["path"]),
+    ("wrong-secret", &["tries_left"]),
+    ("secret-needed", &["path"]),
+    ("no-key", &["path"]),
+    ("key-mismatch", &["path"]),
+    ("target-exists", &["path"]),
+    ("target-denied", &["path"]),
+    ("target-missing", &["path"]),
+    ("disk-full", &["path"]),
+    ("read-only", &["path"]),
+    ("journal-full", &["path"]),
+    ("unclear", &["step", "path"]),
+    ("secret-rules", &["min", "max", "digits"]),
+    ("already-renewing", &["job"]),
+    ("already-renewed", &[]),
+    ("changed-meanwhile", &["path"]),
+    ("helper-failed", &["detail"]),
+    ("not-verified", &["check"]),
+    ("consent-refused", &[]),
+    ("no-programme", &[]),
+    ("unsupported-key", &["algorithm"]),
+    ("not-waiting", &["job"]),
+    ("quarantined", &["job", "reason"]),
+    ("internal", &["detail"]),
+    // Of the programs in front of the person.
+    ("unreachable", &[]),
+    ("unreachable-system", &[]),
+    ("connection-lost", &[]),
+    ("no-terminal", &[]),
+    ("bad-descriptor", &["value"]),
+    ("not-a-time", &["value"]),
+    ("output", &["detail"]),
+];
+
+/// Every event of the log and the arguments it comes with.
+const EVENTS: &[(&str, &[&str])] = &[
+    ("born", &[]),
+    ("watched", &["place"]),
+    ("unwatched", &["place"]),
+    ("excluded", &["place"]),
+    ("announced", &["name", "threshold", "not_after", "days"]),
+    ("seen", &["name"]),
+    ("snoozed", &["name", "until"]),
+    ("replaced", &["name", "place"]),
+    ("job-started", &["name", "programme", "job"]),
+    ("step-begun", &["job", "step"]),
+    ("step-done", &["job", "step"]),
+    ("step-done", &["job", "step", "detail"]),
+    ("step-failed", &["job", "step", "problem"]),
+    ("consented", &["job", "name"]),
+    ("job-resumed", &["job"]),
+    ("job-cancelled", &["job"]),
+    ("job-done", &["job", "name", "made"]),
+    ("job-quarantined", &["job", "reason"]),
+];
+
+/// Families of messages whose last word comes from the wire, and all words of each.
+const FAMILIES: &[(&str, &[&str])] = &[
+    ("kind", &["identity", "place", "renewal"]),
+    (
+        "state",
+        &[
+            "valid",
+            "expiring",
+            "expired",
+            "not-yet-valid",
+            "renewing",
+            "retired",
+            "superseded",
+            "changed",
+            "unreadable",
+            "empty",
+            "locked",
+            "broken",
+            "missing",
+            "watching",
+            "running",
+            "waiting",
+            "waiting-administrator",
+            "waiting-authority",
+            "done",
+            "cancelled",
+            "quarantined",
+        ],
+    ),
+    ("level", &["ok", "notice", "warning", "critical"]),
+    ("next", &["renew", "unlock", "resume", "answer", "wait", "ask-authority", "repair"]),
+    ("action", &["renew", "unlock", "resume", "cancel", "snooze", "dismiss", "seen"]),
+    ("step", &["preflight", "consent", "generate-keys", "request", "verify", "install", "retire-old"]),
+    ("use", &["open-old", "protect-new", "look"]),
+    ("question-programme", &["self-signed"]),
+];
+
+/// Words that a person never reads: they are ours.
+const INTERNAL_WORDS: &[&str] =
+    &["identity", "identities", "place", "places", "consumer", "consumers", "agent", "agents", "journal", "successor"];
+
+#[test]
+fn every_file_parses_and_no_message_stands_twice() {
+    let mut seen = BTreeMap::new();
+    for (file, source) in catalogue::sources(Language::English).1 {
+        let resource = FluentResource::try_new((*source).to_owned());
+        assert!(resource.is_ok(), "{file}.ftl: {:?}", resource.err().map(|(_, errors)| errors));
+        for key in keys(source) {
+            assert!(catalogue::stands_in(&key, file), "{key} of {file}.ftl is looked for in another file");
+            assert_eq!(seen.insert(key.clone(), file), None, "{key} stands twice");
+        }
+    }
+}
+
+#[test]
+fn every_problem_has_a_sentence_and_a_hint() {
+    let text = text();
+    for (kind, args) in PROBLEMS {
+        let problem = problem(kind, args);
+        let advice = text.problem_if_whole(&problem).unwrap_or_else(|| panic!("{kind} {args:?} has no sentence and hint"));
+        assert!(advice.sentence.ends_with(['.', '”']), "{kind}: {}", advice.sentence);
+        assert!(!advice.hint.is_empty());
+        for arg in args.iter().filter(|arg| !matches!(**arg, "job" | "digits" | "state" | "step" | "action")) {
+            let whole = format!("{} {}", advice.sentence, advice.hint);
+            let told = whole.contains(sample(arg)) || (*kind, *arg) == ("wrong-secret", "path") || *arg == "reason";
+            assert!(told, "{kind} does not tell {arg}: {whole}");
+        }
+    }
+}
+
+#[test]
+fn every_event_of_the_log_has_a_sentence() {
+    let text = text();
+    for (event, args) in EVENTS {
+        let line = text.log_line(&record(event, args));
+        assert!(!line.starts_with(&event.replace('-', " ")), "{event} {args:?}: {line}");
+        for arg in args.iter().filter(|arg| matches!(**arg, "name" | "detail" | "made" | "job")) {
+            assert!(line.contains(sample(arg)), "{event} does not tell {arg}: {line}");
+        }
+    }
+}
+
+#[test]
+fn every_word_of_the_wire_has_its_message_and_every_message_is_used() {
+    let code = sources_of(&["crates/text/src", "cli/src", "tray/src", "daemon/src"]);
+    let mut families: Vec<String> = PROBLEMS.iter().map(|(kind, _)| format!("problem-{kind}")).collect();
+    families.extend(EVENTS.iter().map(|(event, _)| format!("log-{event}")));
+    families.extend(FAMILIES.iter().flat_map(|(family, words)| words.iter().map(move |word| format!("{family}-{word}"))));
+    let mut exist = Vec::new();
+    for (_, source) in catalogue::sources(Language::English).1 {
+        exist.extend(keys(source));
+    }
+    for key in &families {
+        assert!(exist.contains(key), "{key} is sent, and no message says it");
+    }
+    for key in exist {
+        // The help is held to the command line's own definition, over there.
+        let used = families.contains(&key) || code.contains(&format!("\"{key}\"")) || key.starts_with("cli-help-");
+        assert!(used || DERIVED.contains(&key.as_str()), "{key} is never said");
+    }
+}
+
+/// Messages whose keys are put together from two parts in `question.rs`.
+const DERIVED: &[&str] = &[
+    "question-secret-of",
+    "question-new-secret-of",
+    "question-link-body",
+    "question-link-yes",
+    "question-hand-step-body",
+    "question-hand-step-yes",
+];
+
+#[test]
+fn what_the_programs_say_exists() {
+    let code = sources_of(&["cli/src", "tray/src"]);
+    let exist: Vec<String> = catalogue::sources(Language::English).1.iter().flat_map(|(_, source)| keys(source)).collect();
+    for said in code.split(".say(").skip(1) {
+        let Some(key) = said.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next()) else { continue };
+        assert!(exist.iter().any(|known| known == key), "say({key:?}) has no message");
+    }
+}
+
+#[test]
+fn no_sentence_uses_our_own_words() {
+    for (file, source) in catalogue::sources(Language::English).1 {
+        for (number, line) in source.lines().enumerate().filter(|(_, line)| !line.starts_with('#')) {
+            let said = line.split_once(" = ").map_or(line, |(_, said)| said).to_lowercase();
+            let braces = said.split('{').map(|part| part.split_once('}').map_or(part, |(_, after)| after));
+            for word in braces.flat_map(|part| part.split(|letter: char| !letter.is_alphanumeric())) {
+                assert!(!INTERNAL_WORDS.contains(&word), "{file}.ftl, line {}: “{word}”", number + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_deadline_stands_beside_the_end_where_they_differ() {
+    let text = text();
+    let item = anna();
+    assert_eq!(text.deadline(&item, now()).as_deref(), Some("renew by 3 Nov · ends 10 Nov"));
+    let same = ItemView { deadline: item.not_after.clone(), ..item.clone() };
+    assert_eq!(text.deadline(&same, now()).as_deref(), Some("ends 10 Nov"));
+    let late = ItemView { deadline: Some("2026-10-01T00:00:00Z".into()), ..item.clone() };
+    assert_eq!(text.deadline(&late, now()).as_deref(), Some("was to be renewed by 1 Oct · ends 10 Nov"));
+    let past = ItemView { not_after: Some("2025-11-10T00:00:00Z".into()), ..item };
+    assert_eq!(text.deadline(&past, now()).as_deref(), Some("ended 10 Nov 2025"));
+    assert_eq!(text.deadline(&parcel(), now()).as_deref(), Some("by 5 Nov"));
+    assert_eq!(text.deadline(&ItemView::default(), now()), None);
+}
+
+#[test]
+fn a_day_is_the_readers_own() {
+    let text = text();
+    // Half past eleven in the evening in UTC is the next day in Prague.
+    assert_eq!(text.date("2026-11-02T23:30:00Z", now()), "3 Nov");
+    assert_eq!(text.date("2027-11-03T00:00:00Z", now()), "3 Nov 2027");
+    assert_eq!(text.date("soon", now()), "soon");
+    assert_eq!(text.time("2026-11-02T23:30:00Z"), "2026-11-03 00:30");
+    for (instant, shown) in [
+        ("2026-11-10T08:00:00Z", "in 20 days"),
+        ("2026-10-22T00:00:00Z", "tomorrow"),
+        ("2026-10-21T20:00:00Z", "today"),
+        ("2026-10-20T08:00:00Z", "yesterday"),
+        ("2026-10-01T08:00:00Z", "20 days ago"),
+    ] {
+        assert_eq!(text.remaining(instant, now()), shown);
+    }
+}
+
+#[test]
+fn the_status_line_says_what_is_next() {
+    let text = text();
+    let status = |first: Option<ItemView>| StatusView { watched: 3, first, ..Default::default() };
+    assert_eq!(
+        text.status_line(&status(Some(anna())), now()),
+        "3 certificates watched · next: renew “Anna Novak” by 3 Nov · ends 10 Nov"
+    );
+    assert_eq!(text.status_line(&status(None), now()), "3 certificates watched · nothing to do");
+    assert_eq!(text.status_line(&StatusView::default(), now()), "No certificate is watched yet");
+    assert_eq!(
+        text.status_line(&status(Some(parcel())), now()),
+        "3 certificates watched · next: Collect it by 5 Nov: “A box of books”"
+    );
+}
+
+#[test]
+fn a_warning_says_what_when_and_what_a_click_does() {
+    let text = text();
+    let notice = text.notice("three-weeks", &anna(), now());
+    assert_eq!(notice.title, "Certificate of Anna Novak: renew by 3 Nov");
+    assert_eq!(
+        notice.body,
+        "Renew by 3 Nov · ends 10 Nov. You are asked before anything is made, and the old file stays as it is."
+    );
+    assert_eq!(notice.action_label.as_deref(), Some("Renew"));
+    assert_eq!(notice.later_label, "Later");
+
+    let plain = ItemView { deadline: anna().not_after, ..anna() };
+    assert_eq!(text.notice("three-weeks", &plain, now()).title, "Certificate of Anna Novak ends in 20 days");
+    let twins = ItemView { certificates: Some(vec![CertificateView::default(); 2]), ..plain.clone() };
+    assert_eq!(text.notice("three-weeks", &twins, now()).title, "Certificates of Anna Novak end in 20 days");
+    let past = ItemView { not_after: Some("2026-10-20T00:00:00Z".into()), ..plain };
+    assert_eq!(text.notice("expired", &past, now()).title, "Certificate of Anna Novak has expired");
+}
+
+#[test]
+fn what_no_version_knows_yet_is_still_said() {
+    let text = text();
+    let notice = text.notice("arrived-early", &parcel(), now());
+    assert_eq!((notice.title.as_str(), notice.body.as_str()), ("A box of books", "Arrived early. Collect it by 5 Nov."));
+    assert_eq!(notice.action_label.as_deref(), Some("Collect it"));
+    assert_eq!(text.kind(&parcel()), "parcel");
+    assert_eq!(text.state(&parcel()), "at the post office");
+    let advice = text.problem(&problem("parcel-lost", &["path"]));
+    assert_eq!(advice.sentence, "Something is wrong: parcel lost, path: /home/anna/anna.p12.");
+    assert_eq!(text.log_line(&record("parcel-sent", &["name"])), "Anna Novak: parcel sent");
+    assert_eq!(text.step_done("wrap-parcel"), "wrap parcel");
+}
+
+#[test]
+fn a_sentence_that_lacks_an_argument_is_not_said_half() {
+    assert_eq!(text().problem(&problem("disk-full", &[])).sentence, "Something is wrong: disk full.");
+}
+
+#[test]
+fn what_comes_from_outside_steers_no_terminal() {
+    let text = text();
+    let evil = ItemView { name: "Anna\u{1b}[2J\u{202e}kavoN".into(), ..anna() };
+    let title = text.notice("three-weeks", &evil, now()).title;
+    assert!(title.contains("Anna\u{fffd}[2J\u{fffd}kavoN"), "{title}");
+    assert!(!text.state(&ItemView { state: "\u{9b}31m".into(), ..anna() }).contains(char::is_control));
+}
+
+#[test]
+fn consent_tells_before_what_will_happen() {
+    let question = QuestionView {
+        name: "Anna Novak".into(),
+        about: "renewal".into(),
+        steps: Some(["preflight", "consent", "generate-keys", "request", "install"].map(Into::into).to_vec()),
+        args: Some(args(&["name", "not_after", "to", "programme"])),
+        ..Default::default()
+    };
+    let asked = text().question(Asked::Consent, &question);
+    assert_eq!(asked.title, "Renew Anna Novak?");
+    assert_eq!(
+        asked.body,
+        "The certificate ends on 10 Nov 2026.\n\
+         A new key and a new certificate will be made and written to /home/anna/anna-2026.p12.\n\
+         The old file stays as it is.\n\
+         If the file has a password, you are asked for it once.\n\
+         It is self-made, as the old one is: whoever trusts the old one has to be given the new one."
+    );
+    assert_eq!((asked.yes.as_str(), asked.no.as_str()), ("Renew", "Not now"));
+}
+
+#[test]
+fn a_refused_secret_says_how_many_tries_are_left() {
+    let question = QuestionView {
+        name: "Anna Novak".into(),
+        secret: Some("pin".into()),
+        refused: Some(true),
+        tries_left: Some(1),
+        uses: Some(vec!["open-old".into(), "protect-new".into()]),
+        ..Default::default()
+    };
+    let asked = text().question(Asked::Secret, &question);
+    assert_eq!(asked.title, "PIN of Anna Novak");
+    assert_eq!(
+        asked.body,
+        "That PIN was not right.\nOne try is left before it locks.\n\
+         It is used to open the old file and to protect the new file."
+    );
+    let of_file = QuestionView { args: Some(args(&["path"])), secret: Some("password".into()), ..Default::default() };
+    assert_eq!(text().question(Asked::Secret, &of_file).title, "Password of anna.p12");
+}
+
+#[test]
+fn rules_are_explained_and_checked() {
+    let text = text();
+    let pin = RulesView { min: 4, max: 8, digits_only: true };
+    let password = RulesView { min: 4, max: 8, digits_only: false };
+    assert_eq!(text.rules(&pin), "4 to 8 digits.");
+    assert_eq!(text.rule_broken(&pin, b"12a4").as_deref(), Some("Only digits, 0 to 9."));
+    assert_eq!(text.rule_broken(&pin, b"123").as_deref(), Some("Too short: at least 4 digits."));
+    assert_eq!(text.rule_broken(&pin, b"123456789").as_deref(), Some("Too long: at most 8 digits."));
+    assert_eq!(text.rule_broken(&pin, b"1234"), None);
+    assert_eq!(text.rule_broken(&password, "žluť".as_bytes()), None, "characters are counted, not bytes");
+    assert_eq!(text.rule_broken(&password, "kůň".as_bytes()).as_deref(), Some("Too short: at least 4 characters."));
+}
+
+fn text() -> Text {
+    Text::for_environment("en_GB.UTF-8").in_zone(FixedOffset::east_opt(3600).expect("an offset"))
+}
+
+fn now() -> DateTime<Utc> {
+    "2026-10-21T08:00:00Z".parse().expect("an instant")
+}
+
+fn anna() -> ItemView {
+    ItemView {
+        id: "00000000000000a1".into(),
+        kind: "identity".into(),
+        name: "Anna Novak".into(),
+        state: "expiring".into(),
+        level: "warning".into(),
+        deadline: Some("2026-11-03T11:00:00Z".into()),
+        not_after: Some("2026-11-10T11:00:00Z".into()),
+        next_step: Some(NextStepView {
+            who: "you".into(),
+            what: "renew".into(),
+            by: Some("2026-11-03T11:00:00Z".into()),
+            action: Some("renew".into()),
+        }),
+        ..Default::default()
+    }
+}
+
+fn parcel() -> ItemView {
+    ItemView {
+        kind: "parcel".into(),
+        name: "A box of books".into(),
+        state: "at-the-post-office".into(),
+        level: "warning".into(),
+        deadline: Some("2026-11-05T11:00:00Z".into()),
+        next_step: Some(NextStepView {
+            who: "you".into(),
+            what: "collect-it".into(),
+            by: Some("2026-11-05T11:00:00Z".into()),
+            action: Some("collect-it".into()),
+        }),
+        ..Default::default()
+    }
+}
+
+fn problem(kind: &str, names: &[&str]) -> ProblemView {
+    ProblemView { kind: kind.into(), args: args(names), who: "you".into(), by: None }
+}
+
+fn record(event: &str, names: &[&str]) -> LogView {
+    LogView { event: event.into(), args: args(names), ..Default::default() }
+}
+
+fn args(names: &[&str]) -> BTreeMap<String, String> {
+    names.iter().map(|name| ((*name).to_owned(), sample(name).to_owned())).collect()
+}
+
+fn sample(name: &str) -> &'static str {
+    match name {
+        "path" => "/home/anna/anna.p12",
+        "to" => "/home/anna/anna-2026.p12",
+        "place" => "/home/anna/mail.p12",
+        "name" => "Anna Novak",
+        "not_after" | "until" => "2026-11-10T11:00:00Z",
+        "step" => "install",
+        "state" => "renewing",
+        "problem" => "disk-full",
+        "programme" => "self-signed",
+        "digits" => "true",
+        "reason" => "not-absolute",
+        "min" | "days" | "tries_left" => "4",
+        "max" => "8",
+        "job" => "7",
+        "id" => "ann",
+        "limit" => "1 MiB",
+        "command" => "chmod g+r /x",
+        "detail" => "it ends too early",
+        "made" => "/home/anna/new.p12",
+        _ => "something",
+    }
+}
+
+/// The identifiers of the messages in a Fluent file.
+fn keys(source: &str) -> Vec<String> {
+    let begins = |line: &&str| line.starts_with(|letter: char| letter.is_ascii_lowercase());
+    source.lines().filter(begins).filter_map(|line| Some(line.split_once(" =")?.0.to_owned())).collect()
+}
+
+/// All Rust sources below these directories of the workspace, one after the other.
+fn sources_of(directories: &[&str]) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut waiting: Vec<_> = directories.iter().map(|directory| root.join(directory)).collect();
+    let mut sources = String::new();
+    while let Some(directory) = waiting.pop() {
+        for entry in std::fs::read_dir(&directory).expect("a directory of sources") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("text/src/tests.rs") {
+                sources.push_str(&std::fs::read_to_string(&path).expect("a source"));
+            }
+        }
+    }
+    sources
+}
