@@ -12,12 +12,3 @@ tray-more = { $count ->
 tray-help = Shows what Obnova watches beside the clock, tells what is due, and asks for the password when one is needed
 tray-help-bus = Address of the bus on which Obnova's service is; the session bus if not given
 tray-help-pinentry = The program that asks for passwords; the first that can show a window if not given
-
-tray-item = { $name }: { $state }
-tray-item-dated = { $name }: { $state } · { $deadline }
-# The line below an item: what its button does, or what somebody else does.
-tray-action = { $action }
-tray-more = { $count ->
-    [one] and 1 more
-   *[other] and { $count } more
-}
