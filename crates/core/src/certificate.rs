@@ -1,0 +1,202 @@
+//! An X.509 certificate as far as decisions need it. Owns reading it from DER; where it was found is the world's.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+mod algorithm;
+mod name;
+
+pub use algorithm::KeyAlgorithm;
+
+/// The longest certificate that is read, in bytes of DER.
+pub const LONGEST: usize = 128 * 1024;
+
+/// A SHA-256 digest: of a certificate's DER, of a public key, of a file. Lower-case hex in text.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Fingerprint(pub [u8; 32]);
+
+impl Fingerprint {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<Fingerprint> for String {
+    fn from(digest: Fingerprint) -> Self {
+        digest.to_string()
+    }
+}
+
+/// A text that is no SHA-256 digest in hex.
+#[derive(Debug, thiserror::Error)]
+#[error("not a SHA-256 digest of 64 hexadecimal digits")]
+pub struct NoFingerprint;
+
+impl TryFrom<String> for Fingerprint {
+    type Error = NoFingerprint;
+
+    fn try_from(text: String) -> Result<Self, NoFingerprint> {
+        let mut digest = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(NoFingerprint);
+        }
+        for (byte, digits) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let digits = std::str::from_utf8(digits).map_err(|_| NoFingerprint)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| NoFingerprint)?;
+        }
+        Ok(Self(digest))
+    }
+}
+
+/// What Obnova remembers of a certificate. Kept small: a hundred thousand of them fit into a modest process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Digest of the DER.
+    pub fingerprint: Fingerprint,
+    /// Digest of the `SubjectPublicKeyInfo`.
+    pub public_key: Fingerprint,
+    /// Digest of subject and subject alternative names together: two certificates of one holder agree in it.
+    pub holder: Fingerprint,
+    /// What a person calls it: common name, else an address or host name, else the whole subject.
+    pub name: Box<str>,
+    /// Distinguished name of the subject, RFC 4514.
+    pub subject: Box<str>,
+    /// Distinguished name of the issuer, RFC 4514.
+    pub issuer: Arc<str>,
+    /// Serial number, big-endian, without leading zeros.
+    pub serial: Box<[u8]>,
+    /// Start of validity.
+    pub not_before: DateTime<Utc>,
+    /// End of validity (the last valid second).
+    pub not_after: DateTime<Utc>,
+    /// What kind of key it certifies.
+    pub key: KeyAlgorithm,
+    /// Basic constraints say CA:TRUE.
+    pub authority: bool,
+    /// The `KeyUsage` bits, bit 0 = digitalSignature (RFC 5280 section 4.2.1.3); `None` without that extension.
+    pub usage: Option<u16>,
+}
+
+/// Why bytes are no certificate that we can watch.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// Longer than [`LONGEST`].
+    #[error("{0} bytes are more than a certificate may have")]
+    TooLong(usize),
+    /// Not DER, or not X.509.
+    #[error("not an X.509 certificate: {0}")]
+    Malformed(String),
+    /// A validity that no calendar holds.
+    #[error("validity outside the calendar")]
+    Validity,
+}
+
+impl Certificate {
+    /// Reads a DER certificate (RFC 5280). Checks no signature.
+    pub fn from_der(der: &[u8]) -> Result<Self, CertificateError> {
+        if der.len() > LONGEST {
+            return Err(CertificateError::TooLong(der.len()));
+        }
+        let (rest, parsed) =
+            X509Certificate::from_der(der).map_err(|error| CertificateError::Malformed(error.to_string()))?;
+        if !rest.is_empty() {
+            return Err(CertificateError::Malformed(format!("{} bytes behind its end", rest.len())));
+        }
+        let time = |seconds| DateTime::from_timestamp(seconds, 0).ok_or(CertificateError::Validity);
+        let mut holder = Sha256::new_with_prefix(parsed.subject().as_raw());
+        let (mut usage, mut authority, mut address) = (None, false, None);
+        for extension in parsed.extensions() {
+            match extension.parsed_extension() {
+                ParsedExtension::SubjectAlternativeName(names) => {
+                    holder.update(extension.value);
+                    address = names.general_names.iter().find_map(|name| match name {
+                        GeneralName::RFC822Name(text) | GeneralName::DNSName(text) => Some((*text).to_owned()),
+                        _ => None,
+                    });
+                }
+                ParsedExtension::KeyUsage(bits) => usage = Some(bits.flags),
+                ParsedExtension::BasicConstraints(constraints) => authority = constraints.ca,
+                _ => {}
+            }
+        }
+        let subject = name::rfc4514(parsed.subject());
+        let name = name::common(parsed.subject()).or(address).unwrap_or_else(|| subject.clone());
+        let serial = parsed.raw_serial();
+        Ok(Self {
+            fingerprint: Fingerprint::of(der),
+            public_key: Fingerprint::of(parsed.public_key().raw),
+            holder: Fingerprint(holder.finalize().into()),
+            name: name.into(),
+            subject: subject.into(),
+            issuer: name::rfc4514(parsed.issuer()).into(),
+            serial: serial.iter().copied().skip_while(|byte| *byte == 0).collect(),
+            not_before: time(parsed.validity().not_before.timestamp())?,
+            not_after: time(parsed.validity().not_after.timestamp())?,
+            key: KeyAlgorithm::of(parsed.public_key()),
+            authority,
+            usage,
+        })
+    }
+
+    /// Subject and issuer are the same name.
+    pub fn self_issued(&self) -> bool {
+        self.subject.as_ref() == self.issuer.as_ref()
+    }
+
+    /// The serial number as lower-case hex.
+    pub fn serial_hex(&self) -> String {
+        if self.serial.is_empty() {
+            return "00".into();
+        }
+        self.serial.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether its key may have decrypted something: every key may, unless its `KeyUsage` excludes keyEncipherment,
+    /// dataEncipherment and keyAgreement (bits 2, 3 and 4).
+    pub fn may_decrypt(&self) -> bool {
+        self.usage.is_none_or(|bits| bits & 0b1_1100 != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
+            prop_assert!(Certificate::from_der(&bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn digests_survive_their_text() {
+        let digest = Fingerprint::of(b"x");
+        assert_eq!(Fingerprint::try_from(digest.to_string()).expect("hex"), digest);
+        for bad in ["", "zz", &"g".repeat(64), &"é".repeat(32)] {
+            assert!(Fingerprint::try_from(bad.to_owned()).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The steps of a renewal and which orders of them are legal. Running a step is the daemon's.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// One move of a renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Looks whether everything that follows can succeed. Changes nothing.
+    Preflight,
+    /// The person says yes, after having been told what will happen.
+    Consent,
+    /// A new key comes into being, in its protected file.
+    GenerateKeys,
+    /// The new certificate is asked for; with a self-made one, it is made.
+    Request,
+    /// The new certificate is judged and its key is tried.
+    Verify,
+    /// The new key and certificate reach the place where programs look for them.
+    Install,
+    /// The old ones are watched no more. They are not touched.
+    RetireOld,
+}
+
+impl Step {
+    /// All steps, in their usual order.
+    pub const ALL: [Self; 7] = [
+        Self::Preflight,
+        Self::Consent,
+        Self::GenerateKeys,
+        Self::Request,
+        Self::Verify,
+        Self::Install,
+        Self::RetireOld,
+    ];
+
+    /// The word for it in programmes, records and views.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Preflight => "preflight",
+            Self::Consent => "consent",
+            Self::GenerateKeys => "generate-keys",
+            Self::Request => "request",
+            Self::Verify => "verify",
+            Self::Install => "install",
+            Self::RetireOld => "retire-old",
+        }
+    }
+
+    /// The steps that must have been done before this one may begin.
+    ///
+    /// This table is the order of effects: a key is in its file before its public half goes anywhere, and the old is left alone
+    /// until the new is judged and in its place.
+    pub fn requires(self) -> &'static [Self] {
+        match self {
+            Self::Preflight => &[],
+            Self::Consent => &[Self::Preflight],
+            Self::GenerateKeys => &[Self::Preflight, Self::Consent],
+            Self::Request => &[Self::GenerateKeys],
+            Self::Verify => &[Self::Request],
+            Self::Install => &[Self::Verify],
+            Self::RetireOld => &[Self::Verify, Self::Install],
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The steps of one renewal, in order; legal by construction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<Step>", into = "Vec<Step>")]
+pub struct Plan(Vec<Step>);
+
+/// Why steps are no plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A step comes before one that it needs.
+    #[error("`{step}` needs `{missing}` before it")]
+    Order {
+        /// The step that comes too early.
+        step: Step,
+        /// What is not yet done then.
+        missing: Step,
+    },
+    /// A step stands twice that may happen only once.
+    #[error("`{0}` stands twice")]
+    Twice(Step),
+    /// Something stands behind the last step.
+    #[error("`retire-old` must be the last step")]
+    NotLast,
+    /// The plan ends before the new certificate is in its place.
+    #[error("`{0}` is missing")]
+    Missing(Step),
+}
+
+impl Plan {
+    /// Checks an order of steps: each one has what it needs before it, effects happen once, `retire-old` comes last.
+    pub fn new(steps: Vec<Step>) -> Result<Self, PlanError> {
+        for (position, step) in steps.iter().copied().enumerate() {
+            let before = &steps[..position];
+            if let Some(missing) = step.requires().iter().copied().find(|needed| !before.contains(needed)) {
+                return Err(PlanError::Order { step, missing });
+            }
+            // Looking, asking and judging may be repeated; what makes or moves something may not.
+            let repeatable = matches!(step, Step::Preflight | Step::Consent | Step::Verify);
+            if !repeatable && before.contains(&step) {
+                return Err(PlanError::Twice(step));
+            }
+        }
+        if let Some(missing) = [Step::Install, Step::RetireOld].into_iter().find(|step| !steps.contains(step)) {
+            return Err(PlanError::Missing(missing));
+        }
+        if steps.last() != Some(&Step::RetireOld) {
+            return Err(PlanError::NotLast);
+        }
+        Ok(Self(steps))
+    }
+
+    /// The steps.
+    pub fn steps(&self) -> &[Step] {
+        &self.0
+    }
+}
+
+impl TryFrom<Vec<Step>> for Plan {
+    type Error = PlanError;
+
+    fn try_from(steps: Vec<Step>) -> Result<Self, PlanError> {
+        Self::new(steps)
+    }
+}
+
+impl From<Plan> for Vec<Step> {
+    fn from(plan: Plan) -> Self {
+        plan.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_usual_order_is_a_plan() {
+        assert!(Plan::new(Step::ALL.to_vec()).is_ok());
+    }
+
+    #[test]
+    fn the_old_is_never_retired_early() {
+        use Step::{Consent, GenerateKeys, Install, Preflight, Request, RetireOld, Verify};
+        assert_eq!(
+            Plan::new(vec![Preflight, Consent, GenerateKeys, Request, RetireOld, Verify, Install]),
+            Err(PlanError::Order { step: RetireOld, missing: Verify })
+        );
+        assert_eq!(
+            Plan::new(vec![Preflight, Consent, GenerateKeys, Request, Verify, Install]),
+            Err(PlanError::Missing(RetireOld))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_accepted_keeps_the_order_of_effects(steps in proptest::collection::vec(0_usize..7, 0..10)) {
+            let steps: Vec<Step> = steps.into_iter().map(|index| Step::ALL[index]).collect();
+            if let Ok(plan) = Plan::new(steps) {
+                let at = |step| plan.steps().iter().position(|other| *other == step).expect("in the plan");
+                prop_assert!(at(Step::GenerateKeys) < at(Step::Request));
+                prop_assert!(at(Step::Consent) < at(Step::GenerateKeys));
+                prop_assert!(at(Step::Verify) < at(Step::Install));
+                prop_assert_eq!(at(Step::RetireOld), plan.steps().len() - 1);
+                prop_assert_eq!(plan.steps().iter().filter(|step| **step == Step::GenerateKeys).count(), 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! How one authority's certificates are renewed: one TOML file, read into a checked value.
+//!
+//! A new programme is one file in `programmes/` and one line in [`BUILT_IN`]; nothing else knows its name.
+
+use std::fmt;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::certificate::{Certificate, KeyAlgorithm};
+use crate::plan::{Plan, Step};
+
+/// The programmes that come with Obnova: file name and text.
+pub const BUILT_IN: &[(&str, &str)] = &[("self-signed.toml", include_str!("programmes/self-signed.toml"))];
+
+/// The built-in programmes, read and checked.
+///
+/// An error here is a mistake in this crate, and a test holds that there is none.
+pub fn built_in() -> Result<Vec<Programme>, ProgrammeError> {
+    BUILT_IN.iter().map(|(file, text)| Programme::parse(file, text)).collect()
+}
+
+/// How certificates of one kind are renewed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Programme {
+    /// Its name, as in views and records.
+    pub name: String,
+    /// Which certificates it renews.
+    pub matching: Matching,
+    /// Who starts a renewal.
+    pub start: Start,
+    /// What the new key is like.
+    pub key: KeyRule,
+    /// What protects the new key, and what a new secret must look like.
+    pub secret: SecretRule,
+    /// Who issues.
+    pub authority: Authority,
+    /// The steps, in order.
+    pub plan: Plan,
+}
+
+/// Which certificates a programme renews.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Matching {
+    /// Subject and issuer are the same name.
+    pub self_issued: bool,
+    /// The role of such a certificate within its identity.
+    pub role: String,
+}
+
+/// Who starts a renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Start {
+    /// The person, by a click or a command.
+    Ask,
+}
+
+/// What the new key is like.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct KeyRule {
+    /// Its kind.
+    pub algorithm: AlgorithmRule,
+}
+
+/// The kind of a new key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlgorithmRule {
+    /// As the old one's, or the next stronger that is made.
+    Same,
+    /// RSA, 2048 bits.
+    #[serde(rename = "rsa-2048")]
+    Rsa2048,
+    /// RSA, 3072 bits.
+    #[serde(rename = "rsa-3072")]
+    Rsa3072,
+    /// RSA, 4096 bits.
+    #[serde(rename = "rsa-4096")]
+    Rsa4096,
+    /// NIST P-256.
+    #[serde(rename = "p-256")]
+    P256,
+    /// NIST P-384.
+    #[serde(rename = "p-384")]
+    P384,
+}
+
+impl AlgorithmRule {
+    /// The kind of key that takes the old one's place; `None` where Obnova makes none that would be as strong.
+    pub fn successor(self, old: KeyAlgorithm) -> Option<KeyAlgorithm> {
+        let new = match self {
+            Self::Same => return old.successor(),
+            Self::Rsa2048 => KeyAlgorithm::Rsa(2048),
+            Self::Rsa3072 => KeyAlgorithm::Rsa(3072),
+            Self::Rsa4096 => KeyAlgorithm::Rsa(4096),
+            Self::P256 => KeyAlgorithm::P256,
+            Self::P384 => KeyAlgorithm::P384,
+        };
+        (new.strength() >= old.strength()).then_some(new)
+    }
+}
+
+/// What protects a key file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SecretRule {
+    /// How the person calls it.
+    pub kind: SecretKind,
+    /// The fewest characters of a new one.
+    pub min_length: u32,
+    /// The most characters of a new one.
+    pub max_length: u32,
+    /// Decimal digits and nothing else.
+    pub digits_only: bool,
+    /// Where the new file's secret comes from.
+    pub new: NewSecret,
+}
+
+impl SecretRule {
+    /// Whether a new secret of these characters may be used.
+    pub fn permits(&self, secret: &str) -> bool {
+        let length = secret.chars().count();
+        length >= self.min_length as usize
+            && length <= self.max_length as usize
+            && (!self.digits_only || secret.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+}
+
+/// How a person calls what protects a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretKind {
+    /// A password.
+    Password,
+    /// A PIN.
+    Pin,
+}
+
+impl SecretKind {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Pin => "pin",
+        }
+    }
+}
+
+/// Where the new file's secret comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NewSecret {
+    /// The old one protects the new file too, as long as it keeps the rules; else the person is asked for a new one.
+    Keep,
+    /// The person is asked for a new one, which may be the old.
+    Ask,
+}
+
+/// Who issues the new certificate, and by which protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "protocol", deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Authority {
+    /// The new key signs its own certificate.
+    SelfSigned {
+        /// Days of validity; as many as the old certificate had where nothing is said.
+        #[serde(rename = "validity-days")]
+        validity_days: Option<u32>,
+    },
+}
+
+/// A mistake in a programme file, with the place where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgrammeError {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+    /// What is wrong, and what is allowed.
+    pub message: String,
+}
+
+impl fmt::Display for ProgrammeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)
+    }
+}
+
+impl std::error::Error for ProgrammeError {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Source {
+    name: Spanned<String>,
+    #[serde(rename = "match")]
+    matching: Matching,
+    start: Start,
+    key: KeyRule,
+    secret: Spanned<SecretRule>,
+    authority: Spanned<Authority>,
+    steps: Spanned<Vec<Step>>,
+}
+
+impl Programme {
+    /// Reads a programme; `file` names it in errors.
+    pub fn parse(file: &str, text: &str) -> Result<Self, ProgrammeError> {
+        let error = |offset: usize, message: String| {
+            let before = text.get(..offset).unwrap_or(text);
+            let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+            ProgrammeError {
+                file: file.to_owned(),
+                line: before.matches('\n').count() + 1,
+                column: before[line_start..].chars().count() + 1,
+                message,
+            }
+        };
+        let source: Source = toml::from_str(text).map_err(|failure| {
+            error(failure.span().map_or(0, |span| span.start), failure.message().trim().to_owned())
+        })?;
+        let at = |span: std::ops::Range<usize>, message: &str| error(span.start, message.to_owned());
+
+        let name = source.name.get_ref();
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
+            return Err(at(source.name.span(), "a name has lower-case letters, digits and hyphens"));
+        }
+        let secret = source.secret.get_ref();
+        if secret.min_length > secret.max_length || secret.max_length > 255 {
+            return Err(at(source.secret.span(), "`min-length` ≤ `max-length` ≤ 255 is expected"));
+        }
+        let Authority::SelfSigned { validity_days } = source.authority.get_ref();
+        if validity_days.is_some_and(|days| days == 0 || days > 36_525) {
+            return Err(at(source.authority.span(), "`validity-days` is expected to be between 1 and 36525"));
+        }
+        let steps = source.steps.span();
+        let plan = Plan::new(source.steps.into_inner()).map_err(|wrong| error(steps.start, wrong.to_string()))?;
+        Ok(Self {
+            name: source.name.into_inner(),
+            matching: source.matching,
+            start: source.start,
+            key: source.key,
+            secret: source.secret.into_inner(),
+            authority: source.authority.into_inner(),
+            plan,
+        })
+    }
+
+    /// Whether it renews certificates like this one.
+    pub fn matches(&self, certificate: &Certificate) -> bool {
+        certificate.self_issued() == self.matching.self_issued
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = BUILT_IN[0].1;
+
+    fn mistake(from: &str, to: &str) -> ProgrammeError {
+        assert!(GOOD.contains(from), "the text to break is there");
+        Programme::parse("x.toml", &GOOD.replacen(from, to, 1)).expect_err("a mistake")
+    }
+
+    #[test]
+    fn every_built_in_programme_is_read_and_bears_its_file_name() {
+        let programmes = built_in().expect("no mistake in a built-in programme");
+        assert_eq!(programmes.len(), BUILT_IN.len());
+        for (programme, (file, _)) in programmes.iter().zip(BUILT_IN) {
+            assert_eq!(format!("{}.toml", programme.name), *file);
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_line_and_what_is_allowed() {
+        let error = mistake("start = \"ask\"", "start = \"later\"");
+        let line = GOOD.lines().position(|line| line.starts_with("start")).expect("a line") + 1;
+        assert_eq!((error.line, error.column), (line, 9), "{error}");
+        assert!(error.message.contains("later") && error.message.contains("ask"), "{error}");
+
+        let error = mistake("digits-only = false", "digits = false");
+        assert!(error.message.contains("digits") && error.message.contains("digits-only"), "{error}");
+
+        let error = mistake("\"install\",", "");
+        assert!(error.message.contains("`retire-old` needs `install` before it"), "{error}");
+        assert!(GOOD.lines().nth(error.line - 1).expect("a line").starts_with("steps"), "{error}");
+
+        assert_eq!(mistake("min-length = 1", "min-length = 300").message, "`min-length` ≤ `max-length` ≤ 255 is expected");
+        assert!(Programme::parse("x.toml", "name = ").is_err());
+        assert_eq!(Programme::parse("x.toml", "").expect_err("empty").line, 1);
+    }
+
+    #[test]
+    fn rules_for_a_new_secret() {
+        let rule = SecretRule { kind: SecretKind::Pin, min_length: 4, max_length: 8, digits_only: true, new: NewSecret::Ask };
+        for (secret, fine) in [("1234", true), ("12345678", true), ("123", false), ("123456789", false), ("12a4", false), ("１２３４", false)] {
+            assert_eq!(rule.permits(secret), fine, "{secret}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The items that every surface shows, made from what is known.
+
+use std::cmp::Reverse;
+
+use chrono::{DateTime, Utc};
+
+use super::notices::life;
+use super::{Condition, World};
+use crate::Now;
+use crate::identity::Member;
+use crate::item::{Item, ItemId, Kind, Level, NextStep, Who};
+use crate::job::{Job, Phase};
+use crate::place::Place;
+
+impl World {
+    /// The ids of the items that are shown: the most urgent first, then by deadline. `all`: retired certificates and
+    /// renewals, too.
+    pub fn listing(&self, all: bool, now: Now) -> Vec<ItemId> {
+        let mut keyed: Vec<(Reverse<Level>, DateTime<Utc>, ItemId)> = Vec::with_capacity(self.identities.len());
+        let mut push = |item: Option<Item>| {
+            keyed.extend(item.map(|item| {
+                (Reverse(item.level), item.deadline.unwrap_or(DateTime::<Utc>::MAX_UTC), item.id)
+            }));
+        };
+        for id in self.identities.keys() {
+            push(self.identity_item(*id, now));
+        }
+        for place in self.watches.iter().chain(self.sights.keys().filter(|place| !self.watches.contains(*place))) {
+            push(self.place_item(place));
+        }
+        if all {
+            for (number, job) in &self.jobs {
+                push(Some(self.renewal_item(*number, job)));
+            }
+            for fingerprint in self.retired.keys() {
+                push(self.retired_item(fingerprint));
+            }
+        }
+        keyed.sort_unstable();
+        keyed.into_iter().map(|(_, _, id)| id).collect()
+    }
+
+    /// The renewals, the oldest first.
+    pub fn renewals(&self) -> Vec<ItemId> {
+        self.jobs.keys().map(|number| self.renewal_id(*number)).collect()
+    }
+
+    /// One item.
+    pub fn item(&self, id: ItemId, now: Now) -> Option<Item> {
+        if let Some(item) = self.identity_item(id, now) {
+            return Some(item);
+        }
+        if let Some((number, job)) = self.jobs.iter().find(|(number, _)| self.renewal_id(**number) == id) {
+            return Some(self.renewal_item(*number, job));
+        }
+        if let Some(fingerprint) = self.retired.keys().find(|fingerprint| self.retired_id(fingerprint) == id) {
+            return self.retired_item(fingerprint);
+        }
+        self.place_by_id(id).and_then(|place| self.place_item(&place))
+    }
+
+    /// The id of a place's item.
+    pub fn place_id(&self, place: &Place) -> ItemId {
+        ItemId::derive(self.salt(), &[b"place", place.as_str().as_bytes()])
+    }
+
+    /// The id of a renewal's item.
+    pub fn renewal_id(&self, job: u64) -> ItemId {
+        ItemId::derive(self.salt(), &[b"renewal", &job.to_be_bytes()])
+    }
+
+    /// The place whose item has this id.
+    pub fn place_by_id(&self, id: ItemId) -> Option<Place> {
+        self.watches.iter().chain(self.sights.keys()).find(|place| self.place_id(place) == id).cloned()
+    }
+
+    /// The job whose item has this id, or that renews the item of this id.
+    pub fn job_by_item(&self, id: ItemId) -> Option<(u64, &Job)> {
+        self.jobs().find(|(number, _)| self.renewal_id(*number) == id).or_else(|| self.renewal_of(id))
+    }
+
+    fn retired_id(&self, fingerprint: &crate::Fingerprint) -> ItemId {
+        ItemId::derive(self.salt(), &[b"retired", &fingerprint.0])
+    }
+
+    fn identity_item(&self, id: ItemId, now: Now) -> Option<Item> {
+        let current = self.current(id);
+        let first = current.first()?;
+        let certificate = first.certificate;
+        let certificates: Vec<_> = current
+            .iter()
+            .filter_map(|member| {
+                let place = self.places_of(&member.certificate.fingerprint).into_iter().next()?;
+                Some((member.role.to_owned(), member.certificate.fingerprint, place))
+            })
+            .collect();
+        let programme = self.programme_of(certificate);
+        let job = self.renewal_of(id);
+        let condition = certificates.first().and_then(|(_, _, place)| self.sights.get(place)).map(|(condition, _)| condition);
+        let deadline = life(first).deadline;
+        let (state, level) = state(first, condition, job.map(|(_, job)| job), now);
+        let next_step = match (job, condition) {
+            (Some((_, job)), _) => Some(step_of_job(job)),
+            (None, Some(Condition::Changed)) => {
+                Some(NextStep { who: Who::You, what: "unlock", by: Some(deadline), action: Some("unlock") })
+            }
+            (None, Some(Condition::Failed(problem))) => {
+                Some(NextStep { who: problem.who(), what: "repair", by: Some(deadline), action: None })
+            }
+            _ if level <= Level::Notice => None,
+            _ => Some(match (programme, first.key_held) {
+                (Some(_), true) => NextStep { who: Who::You, what: "renew", by: Some(deadline), action: Some("renew") },
+                (Some(_), false) => NextStep { who: Who::You, what: "renew-elsewhere", by: Some(deadline), action: None },
+                (None, _) => NextStep { who: Who::You, what: "ask-authority", by: Some(deadline), action: None },
+            }),
+        };
+        let problem = match (job.and_then(|(_, job)| job.problem()), condition) {
+            (Some(problem), _) => Some(problem.clone()),
+            (None, Some(Condition::Failed(problem))) => Some(problem.clone()),
+            _ => None,
+        };
+        Some(Item {
+            id,
+            name: certificate.name.to_string(),
+            state,
+            level,
+            deadline: Some(deadline),
+            next_step,
+            problem,
+            kind: Kind::Identity {
+                programme: programme.map(|programme| programme.name.clone()),
+                not_after: certificate.not_after,
+                certificates,
+                job: job.map(|(number, _)| number),
+            },
+        })
+    }
+
+    /// A place is an item of its own only while no certificate of it can be shown, or part of it cannot be read.
+    fn place_item(&self, place: &Place) -> Option<Item> {
+        let watched = self.watches.contains(place);
+        let holds_something = || {
+            self.sights.iter().any(|(other, (_, found))| !found.is_empty() && (other == place || other.is_within(place)))
+        };
+        let (state, level, next_step, problem) = match self.sights.get(place).map(|(condition, found)| (condition, found.is_empty())) {
+            Some((Condition::Locked, true)) => {
+                let next = NextStep { who: Who::You, what: "unlock", by: None, action: Some("unlock") };
+                ("locked", Level::Warning, Some(next), None)
+            }
+            Some((Condition::Failed(problem), true)) => {
+                let next = NextStep { who: problem.who(), what: "repair", by: None, action: None };
+                (word_for(problem), Level::Warning, Some(next), Some(problem.clone()))
+            }
+            Some((_, false)) => return None,
+            _ if watched && !holds_something() => ("empty", Level::Notice, None, None),
+            _ => return None,
+        };
+        let path = place.path();
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Some(Item {
+            id: self.place_id(place),
+            name,
+            state,
+            level,
+            deadline: None,
+            next_step,
+            problem,
+            kind: Kind::Place(place.clone()),
+        })
+    }
+
+    fn renewal_item(&self, number: u64, job: &Job) -> Item {
+        let level = match job.phase {
+            Phase::Ready | Phase::Intended(_) => Level::Notice,
+            Phase::Waiting(..) | Phase::Quarantined(_) => Level::Warning,
+            Phase::Done | Phase::Cancelled => Level::Ok,
+        };
+        Item {
+            id: self.renewal_id(number),
+            name: job.start.name.clone(),
+            state: job.state(),
+            level,
+            deadline: (!job.is_ended()).then_some(job.start.old.not_after),
+            next_step: (!job.is_ended()).then(|| step_of_job(job)),
+            problem: job.problem().cloned(),
+            kind: Kind::Renewal { job: number, identity: job.start.identity },
+        }
+    }
+
+    fn retired_item(&self, fingerprint: &crate::Fingerprint) -> Option<Item> {
+        let retired = self.retired.get(fingerprint)?;
+        Some(Item {
+            id: self.retired_id(fingerprint),
+            name: retired.name.clone(),
+            state: "retired",
+            level: Level::Ok,
+            deadline: None,
+            next_step: None,
+            problem: None,
+            kind: Kind::Identity {
+                programme: None,
+                not_after: retired.not_after,
+                certificates: vec![("retired".into(), *fingerprint, retired.place.clone())],
+                job: None,
+            },
+        })
+    }
+}
+
+fn state(first: &Member<'_>, condition: Option<&Condition>, job: Option<&Job>, now: Now) -> (&'static str, Level) {
+    if let Some(job) = job {
+        let level = if job.problem().is_some() { Level::Warning } else { Level::Notice };
+        return ("renewing", level);
+    }
+    let passed = life(first).passed(now);
+    let level = passed.map_or(Level::Ok, crate::Threshold::level);
+    match condition {
+        Some(Condition::Changed) => return ("changed", level.max(Level::Warning)),
+        Some(Condition::Failed(_)) => return ("unreadable", level.max(Level::Warning)),
+        _ => {}
+    }
+    match passed {
+        Some(crate::Threshold::Expired) => ("expired", level),
+        Some(_) => ("expiring", level),
+        None if first.certificate.not_before > now => ("not-yet-valid", Level::Notice),
+        None => ("valid", level),
+    }
+}
+
+fn step_of_job(job: &Job) -> NextStep {
+    let by = Some(job.start.old.not_after);
+    match &job.phase {
+        Phase::Waiting(problem, _) => NextStep { who: problem.who(), what: "resume", by, action: Some("resume") },
+        _ => NextStep { who: Who::Obnova, what: "wait", by, action: None },
+    }
+}
+
+fn word_for(problem: &crate::Problem) -> &'static str {
+    match problem {
+        crate::Problem::PlaceMissing { .. } => "missing",
+        crate::Problem::PlaceBroken { .. } => "broken",
+        _ => "unreadable",
+    }
+}
