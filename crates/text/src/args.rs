@@ -7,10 +7,8 @@ use crate::Text;
 
 /// Arguments that are instants, RFC 3339.
 const INSTANTS: [&str; 6] = ["not_after", "not_before", "until", "by", "at", "deadline"];
-/// Arguments that a sentence asks for and the daemon may leave out.
-const OPTIONAL: [&str; 2] = ["tries_left", "detail"];
-/// What an optional argument is when it is left out; the messages select on it.
-pub(crate) const NONE: &str = "none";
+/// Arguments that a sentence asks for and that may be left out, and what stands for them then.
+const OPTIONAL: [(&str, &str); 2] = [("tries_left", "none"), ("name_quoted", "NAME")];
 
 impl Text {
     /// The arguments as the messages take them.
@@ -30,9 +28,9 @@ impl Text {
             }
             readable.push((name.clone(), shown));
         }
-        for name in OPTIONAL {
-            if !args.contains_key(name) {
-                readable.push((name.to_owned(), NONE.to_owned()));
+        for (name, absent) in OPTIONAL {
+            if !readable.iter().any(|(given, _)| given == name) {
+                readable.push((name.to_owned(), absent.to_owned()));
             }
         }
         readable

@@ -87,7 +87,7 @@ impl Text {
         let title = self.say("notice-problem", &[("who", who), ("name", &item.name)]);
         let body = match &item.problem {
             Some(problem) => {
-                let advice = self.problem(problem);
+                let advice = self.problem_of(&item.name, problem);
                 format!("{}\n{}", advice.sentence, advice.hint)
             }
             None => self.next_step(item, now).unwrap_or_else(|| capitalised(&self.state(item))),

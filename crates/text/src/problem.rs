@@ -29,7 +29,14 @@ impl Text {
         })
     }
 
-    /// The same, or `None` if the kind is unknown or the sentence lacks an argument.
+    /// The same for the problem of an item of this name, which then stands in the commands to copy.
+    pub fn problem_of(&self, name: &str, problem: &ProblemView) -> Advice {
+        let mut named = problem.clone();
+        named.args.entry("name".to_owned()).or_insert_with(|| name.to_owned());
+        self.problem(&named)
+    }
+
+    /// The sentence and the hint, or `None` if the kind is unknown or the sentence lacks an argument.
     pub(crate) fn problem_if_whole(&self, problem: &ProblemView) -> Option<Advice> {
         let args = self.readable(&problem.args);
         self.advice(&format!("problem-{}", problem.kind), &borrowed(&args))

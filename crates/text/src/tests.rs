@@ -309,6 +309,14 @@ fn a_sentence_that_lacks_an_argument_is_not_said_half() {
 }
 
 #[test]
+fn a_command_to_copy_names_the_thing() {
+    let text = text();
+    let refused = problem("consent-refused", &[]);
+    assert_eq!(text.problem(&refused).hint, "When it suits you: obnova resume NAME --wait");
+    assert_eq!(text.problem_of("Anna Novak", &refused).hint, "When it suits you: obnova resume 'Anna Novak' --wait");
+}
+
+#[test]
 fn what_comes_from_outside_steers_no_terminal() {
     let text = text();
     let evil = ItemView { name: "Anna\u{1b}[2J\u{202e}kavoN".into(), ..anna() };
