@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Installs under $DESTDIR$PREFIX: programs, user units, bus activation, documents. Builds the release profile first, unless
+# $OBNOVA_PROGRAMS names a directory that holds the built programs.
+source "$(dirname "$0")/../tests/testbed/environment.sh"
+PREFIX=${PREFIX:-/usr/local}
+DESTDIR=${DESTDIR:-}
+TARGET=$DESTDIR$PREFIX
+
+if [ -z "${OBNOVA_PROGRAMS:-}" ]; then
+    wants_to_build
+    bring_lacking
+    bound_target
+    # Apart from each other: built together, the daemon would carry the second async runtime that the tray's icon needs.
+    cargo build --locked --release -p obnovad -p obnova
+    cargo build --locked --release -p obnova-tray
+    OBNOVA_PROGRAMS=$CARGO_TARGET_DIR/release
+fi
+
+# put MODE FILE TO: with the paths of /usr turned into those of PREFIX, for texts that name a program.
+put() {
+    mkdir -p "$(dirname "$3")"
+    sed "s|=/usr/bin/|=$PREFIX/bin/|" "$2" >"$3"
+    chmod "$1" "$3"
+}
+
+for program in obnovad obnova obnova-tray; do
+    install -D -m 755 "$OBNOVA_PROGRAMS/$program" "$TARGET/bin/$program"
+done
+install -D -m 755 "$OBNOVA_PROGRAMS/obnova-helper" "$TARGET/libexec/obnova/obnova-helper"
+put 644 systemd/user/obnovad.service "$TARGET/lib/systemd/user/obnovad.service"
+put 644 systemd/user/obnova-tray.service "$TARGET/lib/systemd/user/obnova-tray.service"
+put 644 packaging/dbus/org.obnova.Daemon1.service "$TARGET/share/dbus-1/services/org.obnova.Daemon1.service"
+for document in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE; do
+    install -D -m 644 "$document" "$TARGET/share/doc/obnova/$document"
+done
+install -D -m 644 daemon/src/config/default.toml "$TARGET/share/doc/obnova/obnovad.toml"
+
+if [ -z "$DESTDIR" ]; then
+    echo "Installed under $PREFIX. Each person who wants it:  systemctl --user enable --now obnovad obnova-tray"
+fi

@@ -1,0 +1,99 @@
+//! `make install` as systemd sees it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// Everything that is installed, relative to the prefix, with its mode.
+const INSTALLED: &[(&str, u32)] = &[
+    ("bin/obnova", 0o755),
+    ("bin/obnova-tray", 0o755),
+    ("bin/obnovad", 0o755),
+    ("lib/systemd/user/obnova-tray.service", 0o644),
+    ("lib/systemd/user/obnovad.service", 0o644),
+    ("libexec/obnova/obnova-helper", 0o755),
+    ("share/dbus-1/services/org.obnova.Daemon1.service", 0o644),
+    ("share/doc/obnova/CHANGELOG.md", 0o644),
+    ("share/doc/obnova/LICENSE-APACHE", 0o644),
+    ("share/doc/obnova/LICENSE-MIT", 0o644),
+    ("share/doc/obnova/README.md", 0o644),
+    ("share/doc/obnova/obnovad.toml", 0o644),
+];
+
+#[test]
+fn everything_lands_below_destdir_and_names_the_prefix() {
+    let staging = TempDir::new().expect("a temporary directory");
+    install(staging.path(), "/opt/obnova");
+    let prefix = staging.path().join("opt/obnova");
+    let mut found = BTreeSet::new();
+    files(staging.path(), &mut found);
+    let expected: BTreeSet<_> = INSTALLED.iter().map(|(path, mode)| (prefix.join(path), *mode)).collect();
+    assert_eq!(found, expected);
+
+    for (file, line) in [
+        ("lib/systemd/user/obnovad.service", "ExecStart=/opt/obnova/bin/obnovad"),
+        ("lib/systemd/user/obnova-tray.service", "ExecStart=/opt/obnova/bin/obnova-tray"),
+        ("share/dbus-1/services/org.obnova.Daemon1.service", "Exec=/opt/obnova/bin/obnovad"),
+    ] {
+        let text = fs::read_to_string(prefix.join(file)).expect("an installed text");
+        assert!(text.lines().any(|present| present == line), "{file} lacks {line}:\n{text}");
+        assert!(!text.contains("/usr/bin"), "{file} still names /usr/bin");
+    }
+}
+
+#[test]
+fn systemd_finds_nothing_to_say_about_the_units() {
+    let directory = TempDir::new().expect("a temporary directory");
+    let prefix = directory.path().join("prefix");
+    install(Path::new(""), prefix.to_str().expect("a plain path"));
+    let units = prefix.join("lib/systemd/user");
+    assert_eq!(verify(&units, directory.path()), "");
+
+    // Its exit status does not tell: so that silence means something, a misspelt key must make it speak.
+    let unit = units.join("obnovad.service");
+    let misspelt = fs::read_to_string(&unit).expect("the unit").replace("LockPersonality=", "LockPersonalty=");
+    fs::write(&unit, misspelt).expect("a writable unit");
+    assert!(verify(&units, directory.path()).contains("LockPersonalty"));
+}
+
+fn install(destdir: &Path, prefix: &str) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ stands in the workspace");
+    let status = Command::new(root.join("packaging/install.sh"))
+        .env("DESTDIR", destdir)
+        .env("PREFIX", prefix)
+        .env("OBNOVA_PROGRAMS", programs())
+        .status()
+        .expect("install.sh runs");
+    assert!(status.success(), "install.sh: {status}");
+}
+
+/// Where cargo put the workspace's programs: this test's own is in `deps` below it.
+fn programs() -> PathBuf {
+    let own = std::env::current_exe().expect("the path of this program");
+    own.ancestors().nth(2).expect("a target directory").to_owned()
+}
+
+fn verify(units: &Path, runtime: &Path) -> String {
+    let output = Command::new("systemd-analyze")
+        .args(["verify", "--user"])
+        .args([units.join("obnovad.service"), units.join("obnova-tray.service")])
+        .env("XDG_RUNTIME_DIR", runtime)
+        .output()
+        .expect("systemd-analyze runs (Debian package systemd)");
+    [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat()
+}
+
+fn files(directory: &Path, found: &mut BTreeSet<(PathBuf, u32)>) {
+    for entry in fs::read_dir(directory).expect("a readable directory") {
+        let path = entry.expect("a directory entry").path();
+        let status = fs::symlink_metadata(&path).expect("the file's status");
+        if status.is_dir() {
+            files(&path, found);
+        } else {
+            found.insert((path, status.permissions().mode() & 0o7777));
+        }
+    }
+}

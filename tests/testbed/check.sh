@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Everything that a change must pass. The tests run last, so that the output closes with their own summary.
+source "$(dirname "$0")/environment.sh"
+wants_to_test
+wants systemd command -v systemd-analyze
+# The units name its dbus.socket.
+wants dbus-user-session test -e /usr/lib/systemd/user/dbus.socket
+bring_lacking
+bound_target
+
+cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+
+echo "== format"
+cargo fmt --all --check
+echo "== dependency policy"
+tests/testbed/deny.sh
+echo "== lints"
+cargo clippy --locked --workspace --all-targets --features obnova-tests/peers -- -D warnings
+echo "== tests"
+tests/testbed/test.sh --features obnova-tests/peers

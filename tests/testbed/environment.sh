@@ -1,0 +1,134 @@
+# Sourced by the scripts here and in packaging/. It owns where builds and tools are kept, how what is lacking comes here,
+# and how a private bus with a daemon on it is started. It builds and tests nothing by itself.
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+OBNOVA_CACHE=${OBNOVA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/obnova}
+CARGO_TARGET_DIR=$OBNOVA_CACHE/target
+export ROOT OBNOVA_CACHE CARGO_TARGET_DIR
+export PATH=$PATH:$HOME/.cargo/bin
+cd "$ROOT"
+
+# --- what is lacking ---
+
+lacking=()
+
+# wants PACKAGE COMMAND…: the Debian package PACKAGE is lacking unless COMMAND succeeds.
+wants() {
+    local package=$1
+    shift
+    "$@" >/dev/null 2>&1 || lacking+=("$package")
+}
+
+# Installs what is lacking when root; otherwise prints the one line that does, and stops.
+bring_lacking() {
+    if ! command -v cargo >/dev/null; then
+        echo "Rust is needed (the version that Cargo.toml names): see https://rustup.rs" >&2
+        exit 1
+    fi
+    [ ${#lacking[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+        echo "Please install what is lacking:  sudo apt-get install ${lacking[*]}" >&2
+        exit 1
+    fi
+    echo "installing ${lacking[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    local apt=(apt-get -qq -o DPkg::Lock::Timeout=300)
+    "${apt[@]}" update </dev/null
+    "${apt[@]}" install -y --no-install-recommends "${lacking[@]}" </dev/null >/dev/null
+    lacking=()
+}
+
+wants_to_build() {
+    wants build-essential command -v cc
+    wants pkg-config command -v pkg-config
+    wants libssl-dev pkg-config --exists openssl
+}
+
+wants_to_test() {
+    wants_to_build
+    wants dbus-daemon command -v dbus-daemon
+    wants openssl command -v openssl
+}
+
+# --- the target directory ---
+
+# A target directory above 8 GB is mostly leftovers: emptied, unless a build is using it at this moment.
+bound_target() {
+    [ -d "$CARGO_TARGET_DIR" ] || return 0
+    local kilobytes profile
+    kilobytes=$(du -sk "$CARGO_TARGET_DIR" 2>/dev/null | cut -f1 || true)
+    [ "${kilobytes:-0}" -gt $((8 * 1024 * 1024)) ] || return 0
+    for profile in "$CARGO_TARGET_DIR"/*/; do
+        [ ! -e "$profile/.cargo-lock" ] || flock -n "$profile/.cargo-lock" true || return 0
+    done
+    echo "emptying $CARGO_TARGET_DIR (above 8 GB)"
+    rm -rf "$CARGO_TARGET_DIR"
+}
+
+# --- a private bus and a daemon on it ---
+
+# start_bus DIRECTORY: a session bus of our own, which activates nothing, with its socket in DIRECTORY. Sets BUS and BUS_PID.
+start_bus() {
+    local configuration=$1/bus.conf
+    cat >"$configuration" <<EOF
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>session</type>
+  <listen>unix:path=$1/bus</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+EOF
+    dbus-daemon --config-file="$configuration" --nofork --nopidfile &
+    BUS_PID=$!
+    BUS=unix:path=$1/bus
+    await 100 "the private bus" test -S "$1/bus"
+}
+
+# start_daemon DIRECTORY: obnovad on BUS with its state in DIRECTORY/state and its log in DIRECTORY/log. Sets DAEMON_PID.
+start_daemon() {
+    mkdir -p -m 700 "$1/state"
+    "$CARGO_TARGET_DIR/debug/obnovad" --bus "$BUS" --state-dir "$1/state" 2>"$1/log" &
+    DAEMON_PID=$!
+    if ! await 200 "obnovad" daemon_answers; then
+        cat "$1/log" >&2
+        exit 1
+    fi
+}
+
+# Exit code 4 of `obnova status` means that no daemon is there; 3 only that something waits for a person.
+daemon_answers() {
+    kill -0 "$DAEMON_PID" || return 1
+    local code=0
+    "$CARGO_TARGET_DIR/debug/obnova" --bus "$BUS" status || code=$?
+    [ "$code" = 0 ] || [ "$code" = 3 ]
+}
+
+# await TRIES WHAT COMMAND…: until COMMAND succeeds, 50 ms apart; says what never came.
+await() {
+    local tries=$1 what=$2
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries - 1))
+        if [ $tries -le 0 ]; then
+            echo "$what did not come up" >&2
+            return 1
+        fi
+        sleep 0.05
+    done
+}
+
+# stop PID…: ends processes that we started, if they still run.
+stop() {
+    local process
+    for process in "$@"; do
+        kill "$process" 2>/dev/null || continue
+        wait "$process" 2>/dev/null || true
+    done
+}
