@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts here and in packaging/. It owns where builds and tools are kept, how what is lacking comes here,
 # and how a private bus with a daemon on it is started. It builds and tests nothing by itself.
 set -euo pipefail
@@ -68,7 +69,8 @@ bound_target() {
 
 # --- a private bus and a daemon on it ---
 
-# start_bus DIRECTORY: a session bus of our own, which activates nothing, with its socket in DIRECTORY. Sets BUS and BUS_PID.
+# start_bus DIRECTORY: a session bus of our own, which activates nothing, with its socket in DIRECTORY. Sets BUS_PID, and BUS,
+# which is the session bus of everything started afterwards.
 start_bus() {
     local configuration=$1/bus.conf
     cat >"$configuration" <<EOF
@@ -88,13 +90,13 @@ EOF
     dbus-daemon --config-file="$configuration" --nofork --nopidfile &
     BUS_PID=$!
     BUS=unix:path=$1/bus
+    export BUS_PID DBUS_SESSION_BUS_ADDRESS=$BUS
     await 100 "the private bus" test -S "$1/bus"
 }
 
-# start_daemon DIRECTORY: obnovad on BUS with its state in DIRECTORY/state and its log in DIRECTORY/log. Sets DAEMON_PID.
+# start_daemon DIRECTORY: obnovad on BUS with its state and log in DIRECTORY and nobody's configuration. Sets DAEMON_PID.
 start_daemon() {
-    mkdir -p -m 700 "$1/state"
-    "$CARGO_TARGET_DIR/debug/obnovad" --bus "$BUS" --state-dir "$1/state" 2>"$1/log" &
+    XDG_CONFIG_HOME=$1/config XDG_STATE_HOME=$1 "$CARGO_TARGET_DIR/debug/obnovad" --bus "$BUS" --state-dir "$1/state" 2>"$1/log" &
     DAEMON_PID=$!
     if ! await 200 "obnovad" daemon_answers; then
         cat "$1/log" >&2
