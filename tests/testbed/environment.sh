@@ -87,11 +87,11 @@ start_bus() {
   </policy>
 </busconfig>
 EOF
-    dbus-daemon --config-file="$configuration" --nofork --nopidfile &
+    dbus-daemon --config-file="$configuration" --nofork --nopidfile 2>"$1/bus.log" &
     BUS_PID=$!
     BUS=unix:path=$1/bus
     export BUS_PID DBUS_SESSION_BUS_ADDRESS=$BUS
-    await 100 "the private bus" test -S "$1/bus"
+    await 100 "the private bus" test -S "$1/bus" || { cat "$1/bus.log" >&2; exit 1; }
 }
 
 # start_daemon DIRECTORY: obnovad on BUS with its state and log in DIRECTORY and nobody's configuration. Sets DAEMON_PID.
