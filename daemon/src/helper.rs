@@ -1,1 +1,221 @@
-//! The daemon side of obnova-helper.
+//! The daemon's side of obnova-helper: starts one process per operation, hands it the request and the secrets, and waits
+//! for its answer under a deadline. What the operations do is the helper's; when they are due is the runner's.
+
+pub mod protocol;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use obnova_secret::Secret;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+pub use protocol::{
+    Bytes, FilePath, Format, HelperError, InspectedKey, KeyAlgorithm, Opened, OpenedCertificate, Product, Sha256,
+};
+use protocol::{MAX_FRAME, Request};
+
+/// How long most operations may take: reading and writing small files, a few signatures, and key derivation as slow as the
+/// maker of a file wanted it.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long making a key may take. RSA-4096 is a matter of luck, and of the machine.
+const GENERATION_DEADLINE: Duration = Duration::from_mins(3);
+
+/// How long a killed helper may take to disappear. Longer only if it hangs inside the kernel, on a dead network share.
+const REAP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The means of starting obnova-helper. Every method starts one process and ends with its end.
+///
+/// The helper dies with the *thread* that started it: call these from the main thread's runtime. A future that is dropped
+/// kills its helper; whether the operation happened is then unknown, as after [`HelperError::Deadline`].
+#[derive(Clone, Debug)]
+pub struct Helper {
+    program: PathBuf,
+    deadline: Duration,
+    generation_deadline: Duration,
+}
+
+impl Helper {
+    /// The helper that is installed in the directory of the running program.
+    pub fn beside_current_exe() -> io::Result<Self> {
+        Ok(Self::at(std::env::current_exe()?.with_file_name("obnova-helper")))
+    }
+
+    /// The helper at a given path.
+    pub fn at(program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), deadline: DEADLINE, generation_deadline: GENERATION_DEADLINE }
+    }
+
+    /// The same helper with another deadline for every operation.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, generation_deadline: deadline, ..self }
+    }
+
+    /// Opens a PKCS#12 file, modern or legacy. An empty secret stands for both an empty and an absent password. Of several
+    /// private keys only the first is seen.
+    pub async fn open_pkcs12(&self, path: &Path, password: &Secret) -> Result<Opened, HelperError> {
+        self.ask(&Request::OpenPkcs12 { path: path.into() }, &[password]).await
+    }
+
+    /// Looks at the first private key in a PEM or DER file: PKCS#8 (plain or encrypted), PKCS#1 or SEC 1, alone or beside
+    /// certificates. [`HelperError::SecretNeeded`] if it is encrypted and there is no secret.
+    pub async fn inspect_key(&self, path: &Path, secret: Option<&Secret>) -> Result<InspectedKey, HelperError> {
+        self.ask(&Request::InspectKey { path: path.into(), secret: secret.is_some() }, secret.as_slice()).await
+    }
+
+    /// Makes a key pair and writes it to the new file `path` (mode 0600, fsynced): the public key, which
+    /// [`public_half`](Self::public_half) reads, and the private key, encrypted if there is a secret. Returns the `SubjectPublicKeyInfo`.
+    /// An existing file is [`HelperError::AlreadyThere`] and stays as it is.
+    pub async fn generate(
+        &self,
+        algorithm: KeyAlgorithm,
+        path: &Path,
+        secret: Option<&Secret>,
+    ) -> Result<Vec<u8>, HelperError> {
+        let request = Request::Generate { algorithm, path: path.into(), secret: secret.is_some() };
+        self.ask::<Bytes>(&request, secret.as_slice()).await.map(|spki| spki.0)
+    }
+
+    /// The `SubjectPublicKeyInfo` (DER) in a file that [`generate`](Self::generate) wrote, which takes no secret: how a
+    /// restarted daemon learns that the key was made. `None` if there is no such file, [`HelperError::NoKey`] if it has no
+    /// public key, and so is not one of ours.
+    pub async fn public_half(&self, path: &Path) -> Result<Option<Vec<u8>>, HelperError> {
+        let spki: Option<Bytes> = self.ask(&Request::PublicHalf { path: path.into() }, &[]).await?;
+        Ok(spki.map(|spki| spki.0))
+    }
+
+    /// Signs `message` with the key in the file `key`, which must have the `SubjectPublicKeyInfo` `spki`: PKCS #1 v1.5
+    /// with SHA-256 for RSA, ECDSA (DER form) with SHA-256 for P-256 and SHA-384 for P-384.
+    pub async fn sign(&self, key: &Path, message: &[u8], spki: &[u8], secret: Option<&Secret>) -> Result<Vec<u8>, HelperError> {
+        let request = Request::Sign { key: key.into(), message: message.into(), spki: spki.into(), secret: secret.is_some() };
+        self.ask::<Bytes>(&request, secret.as_slice()).await.map(|signature| signature.0)
+    }
+
+    /// Verifies that `certificate` (DER) is strictly encoded, names the subject of `issuer` (DER) as its issuer, and was
+    /// signed by it. Validity, extensions and chains are not looked at.
+    pub async fn judge(&self, certificate: &[u8], issuer: &[u8]) -> Result<(), HelperError> {
+        self.ask(&Request::Judge { certificate: certificate.into(), issuer: issuer.into() }, &[]).await
+    }
+
+    /// Proves that the key in the file `key` is that of `certificate` (DER): it signs random bytes and, if RSA, decrypts
+    /// others, and the certificate's public key agrees.
+    pub async fn trial(&self, key: &Path, certificate: &[u8], secret: Option<&Secret>) -> Result<(), HelperError> {
+        let request = Request::Trial { key: key.into(), certificate: certificate.into(), secret: secret.is_some() };
+        self.ask(&request, secret.as_slice()).await
+    }
+
+    /// Writes a staged file (mode 0600, fsynced, atomically over an older one), opens it again and compares. `opens` is the
+    /// secret of the key file, `seals` the one that protects the product; a PKCS#12 needs the latter, be it empty.
+    pub async fn package(
+        &self,
+        product: Product,
+        opens: Option<&Secret>,
+        seals: Option<&Secret>,
+    ) -> Result<Sha256, HelperError> {
+        let request = Request::Package { product, opens: opens.is_some(), seals: seals.is_some() };
+        let secrets: Vec<&Secret> = opens.into_iter().chain(seals).collect();
+        self.ask(&request, &secrets).await
+    }
+
+    /// Copies a staged file to `target` with permissions `mode`, fsynced, never over another file, and only if it has the
+    /// digest `sha256`. On failure nothing is left behind. Its temporary file is `target` with `.obnova-new` appended.
+    pub async fn place(&self, staged: &Path, target: &Path, mode: u32, sha256: Sha256) -> Result<(), HelperError> {
+        self.ask(&Request::Place { staged: staged.into(), target: target.into(), mode, sha256 }, &[]).await
+    }
+
+    /// The digest of a file, or `None` if there is none.
+    pub async fn digest(&self, path: &Path) -> Result<Option<Sha256>, HelperError> {
+        self.ask(&Request::Digest { path: path.into() }, &[]).await
+    }
+
+    /// One operation from start to reaped process.
+    async fn ask<T: DeserializeOwned>(&self, request: &Request, secrets: &[&Secret]) -> Result<T, HelperError> {
+        debug_assert_eq!(request.secrets(), secrets.len());
+        let deadline = if matches!(request, Request::Generate { .. }) { self.generation_deadline } else { self.deadline };
+        let request = serde_json::to_vec(request).map_err(|error| HelperError::Exchange(error.into()))?;
+        let (mut child, mut socket) =
+            self.start().map_err(|source| HelperError::Start { program: self.program.clone(), source })?;
+        match timeout(deadline, exchange(&mut socket, &request, secrets)).await {
+            Err(_) => {
+                end(&mut child).await?;
+                Err(HelperError::Deadline { after: deadline })
+            }
+            Ok(Err(error)) if is_hang_up(&error) => Err(HelperError::Crashed { status: end(&mut child).await? }),
+            Ok(Err(error)) => {
+                end(&mut child).await?;
+                Err(HelperError::Exchange(error))
+            }
+            Ok(Ok(answer)) => {
+                // It has nothing left to do; killing it while it exits loses nothing.
+                end(&mut child).await?;
+                serde_json::from_slice::<Result<T, HelperError>>(&answer)
+                    .map_err(|error| HelperError::Exchange(error.into()))?
+            }
+        }
+    }
+
+    fn start(&self) -> io::Result<(Child, UnixStream)> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let socket = UnixStream::from_std(ours)?;
+        let child = Command::new(&self.program)
+            .env_clear()
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok((child, socket))
+    }
+}
+
+async fn exchange(socket: &mut UnixStream, request: &[u8], secrets: &[&Secret]) -> io::Result<Vec<u8>> {
+    send(socket, request).await?;
+    for secret in secrets {
+        send(socket, secret.expose()).await?;
+    }
+    let mut length = [0; 4];
+    socket.read_exact(&mut length).await?;
+    let length = u32::from_le_bytes(length) as usize;
+    if length > MAX_FRAME {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is too long"));
+    }
+    let mut answer = vec![0; length];
+    socket.read_exact(&mut answer).await?;
+    Ok(answer)
+}
+
+/// Nothing is buffered on the way: the bytes of a secret go from its page to the kernel.
+async fn send(socket: &mut UnixStream, frame: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(frame.len())
+        .ok()
+        .filter(|_| frame.len() <= MAX_FRAME)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the request is too long"))?;
+    socket.write_all(&length.to_le_bytes()).await?;
+    socket.write_all(frame).await
+}
+
+/// Whether the other end went away, as opposed to saying something wrong.
+fn is_hang_up(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
+}
+
+/// Kills the helper, if it is still there, and reaps it.
+async fn end(child: &mut Child) -> Result<ExitStatus, HelperError> {
+    let reap = async {
+        child.start_kill()?;
+        child.wait().await
+    };
+    timeout(REAP_DEADLINE, reap)
+        .await
+        .map_err(|_| HelperError::Exchange(io::ErrorKind::TimedOut.into()))?
+        .map_err(HelperError::Exchange)
+}

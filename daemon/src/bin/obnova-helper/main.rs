@@ -1,0 +1,124 @@
+//! obnova-helper: the short-lived process that alone links OpenSSL and touches private keys. It reads one request and its
+//! secrets from the socket on its standard input, answers there, and exits. When to do what is the daemon's.
+
+mod certificates;
+mod failure;
+mod files;
+mod keys;
+mod mac;
+mod packages;
+mod seal;
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use obnova_secret::{CAPACITY, Secret, SecretError, WipingAllocator};
+use obnovad::helper::protocol::{HelperError, MAX_FRAME, Request};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use serde::Serialize;
+
+/// OpenSSL's Rust interface copies passwords to the heap; this leaves none behind.
+#[global_allocator]
+static ALLOCATOR: WipingAllocator = WipingAllocator;
+
+fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Whoever started this sees only that it ended. If even this line cannot be written, the status still tells.
+            let written = writeln!(io::stderr(), "obnova-helper: {error}");
+            ExitCode::from(if written.is_ok() { 1 } else { 2 })
+        }
+    }
+}
+
+fn serve() -> io::Result<()> {
+    obnova_secret::process::harden()?;
+    let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    die_with_the_daemon(&socket)?;
+    let request = read_frame(&mut socket)?;
+    let answer = match read_request(&request, &mut socket) {
+        Ok((request, secrets)) => answer(&request, secrets),
+        Err(error) => Err(error),
+    };
+    write_frame(&mut socket, &serde_json::to_vec(&answer)?)
+}
+
+/// Asks the kernel for SIGKILL at the daemon's death, and makes sure that this did not come too late: the daemon is the one
+/// that made the socket pair, and must still be the parent.
+fn die_with_the_daemon(socket: &UnixStream) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let daemon = rustix::net::sockopt::socket_peercred(socket)?.pid;
+    if getppid() == Some(daemon) {
+        Ok(())
+    } else {
+        Err(io::Error::other("it is started by obnovad, which is gone or never was"))
+    }
+}
+
+/// Does what is asked. The answer's type is the one that [`Request`] documents.
+fn answer(request: &Request, secrets: Vec<Secret>) -> Result<serde_json::Value, HelperError> {
+    let mut secrets = secrets.into_iter();
+    let mut secret = || secrets.next();
+    match request {
+        Request::OpenPkcs12 { path } => json(packages::open_pkcs12(path, secret().as_ref())?),
+        Request::InspectKey { path, .. } => json(keys::inspect(path, secret().as_ref())?),
+        Request::Generate { algorithm, path, .. } => json(keys::generate(*algorithm, path, secret().as_ref())?),
+        Request::PublicHalf { path } => json(keys::public_half(path)?),
+        Request::Sign { key, message, spki, .. } => json(keys::sign(key, message, spki, secret().as_ref())?),
+        Request::Judge { certificate, issuer } => json(certificates::judge(certificate, issuer)?),
+        Request::Trial { key, certificate, .. } => json(keys::trial(key, certificate, secret().as_ref())?),
+        Request::Package { product, opens, seals } => {
+            let opens = if *opens { secret() } else { None };
+            let seals = if *seals { secret() } else { None };
+            json(packages::package(product, opens.as_ref(), seals.as_ref())?)
+        }
+        Request::Place { staged, target, mode, sha256 } => json(files::place(staged, target, *mode, sha256)?),
+        Request::Digest { path } => json(files::digest(path)?),
+    }
+}
+
+fn json(value: impl Serialize) -> Result<serde_json::Value, HelperError> {
+    serde_json::to_value(value).map_err(|error| HelperError::Refused { detail: error.to_string() })
+}
+
+fn read_request(frame: &[u8], socket: &mut UnixStream) -> Result<(Request, Vec<Secret>), HelperError> {
+    let request: Request = serde_json::from_slice(frame).map_err(|error| HelperError::Refused { detail: error.to_string() })?;
+    let secrets = (0..request.secrets()).map(|_| read_secret(socket)).collect::<Result<_, _>>()?;
+    Ok((request, secrets))
+}
+
+fn read_frame(socket: &mut UnixStream) -> io::Result<Vec<u8>> {
+    let mut frame = vec![0; read_length(socket, MAX_FRAME)?];
+    socket.read_exact(&mut frame)?;
+    Ok(frame)
+}
+
+/// From the socket straight into locked memory.
+fn read_secret(socket: &mut UnixStream) -> Result<Secret, HelperError> {
+    let refused = |error: io::Error| HelperError::Refused { detail: error.to_string() };
+    let length = read_length(socket, CAPACITY).map_err(refused)?;
+    let secret = Secret::read_from(socket.take(length as u64)).map_err(|error| match error {
+        SecretError::CannotLock { .. } | SecretError::Memory(_) => HelperError::Memory { detail: error.to_string() },
+        SecretError::TooLong { .. } | SecretError::Io(_) => HelperError::Refused { detail: error.to_string() },
+    })?;
+    if secret.expose().len() == length { Ok(secret) } else { Err(refused(io::ErrorKind::UnexpectedEof.into())) }
+}
+
+fn read_length(socket: &mut UnixStream, limit: usize) -> io::Result<usize> {
+    let mut length = [0; 4];
+    socket.read_exact(&mut length)?;
+    let length = u32::from_le_bytes(length) as usize;
+    if length <= limit { Ok(length) } else { Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is too long")) }
+}
+
+fn write_frame(socket: &mut UnixStream, frame: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(frame.len())
+        .ok()
+        .filter(|_| frame.len() <= MAX_FRAME)
+        .ok_or_else(|| io::Error::other("the answer is too long"))?;
+    socket.write_all(&length.to_le_bytes())?;
+    socket.write_all(frame)
+}

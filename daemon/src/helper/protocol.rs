@@ -1,0 +1,385 @@
+//! What the daemon and obnova-helper say to each other over their socket pair. Both ends share these types; neither the
+//! starting nor the doing is in here.
+//!
+//! A frame is a length (`u32`, little-endian) and so many bytes. The daemon sends one frame with a [`Request`] as JSON and
+//! one frame with the raw bytes of each secret that the request announces, in the order of its fields. The answer is one
+//! frame with `Result<T, HelperError>` as JSON, `T` being what the request's documentation names. Then the helper exits.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The longest frame in bytes that either side accepts, secrets excepted: they have [`obnova_secret::CAPACITY`].
+pub const MAX_FRAME: usize = 4 * 1024 * 1024;
+
+/// The largest file in bytes that the helper reads. The biggest PKCS#12 files in use have a few dozen kilobytes.
+pub const MAX_FILE: u64 = 1024 * 1024;
+
+/// A SHA-256 digest.
+pub type Sha256 = [u8; 32];
+
+/// One operation. `secret: true` announces that a frame with a secret follows.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "operation", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// Open a PKCS#12 file; its password always follows. Answer: [`Opened`].
+    OpenPkcs12 {
+        /// The file.
+        path: FilePath,
+    },
+    /// Look at the first private key in a PEM or DER file. Answer: [`InspectedKey`].
+    InspectKey {
+        /// The file; it may hold certificates, too.
+        path: FilePath,
+        /// Whether the key's passphrase follows.
+        secret: bool,
+    },
+    /// Make a key pair and write it to a new file. Answer: [`Bytes`], the `SubjectPublicKeyInfo`.
+    Generate {
+        /// What kind of key.
+        algorithm: KeyAlgorithm,
+        /// The file, which must not exist yet.
+        path: FilePath,
+        /// Whether a passphrase follows, with which the private key is to be encrypted.
+        secret: bool,
+    },
+    /// Read the public half of a file that [`Generate`](Self::Generate) wrote. Answer: `Option<`[`Bytes`]`>`, the
+    /// `SubjectPublicKeyInfo`; `None` if there is no such file.
+    PublicHalf {
+        /// The file.
+        path: FilePath,
+    },
+    /// Sign a message. Answer: [`Bytes`], the signature.
+    Sign {
+        /// The file with the key.
+        key: FilePath,
+        /// What is to be signed.
+        message: Bytes,
+        /// The `SubjectPublicKeyInfo` that the key must have.
+        spki: Bytes,
+        /// Whether the key's passphrase follows.
+        secret: bool,
+    },
+    /// Verify that a certificate is strictly encoded and that its issuer has signed it. Answer: `()`.
+    Judge {
+        /// The certificate (DER).
+        certificate: Bytes,
+        /// The issuer's certificate (DER); the same one where it is self-signed.
+        issuer: Bytes,
+    },
+    /// Prove that a key belongs to a certificate, signs, and (RSA) decrypts. Answer: `()`.
+    Trial {
+        /// The file with the key.
+        key: FilePath,
+        /// The certificate (DER).
+        certificate: Bytes,
+        /// Whether the key's passphrase follows.
+        secret: bool,
+    },
+    /// Write key and certificate to a staged file, and prove it by opening it. Answer: [`Sha256`] of the file.
+    Package {
+        /// What goes where.
+        product: Product,
+        /// Whether the passphrase of the key file follows (first).
+        opens: bool,
+        /// Whether the secret that is to protect the product follows (second). PKCS#12 needs one.
+        seals: bool,
+    },
+    /// Copy a staged file to its target, never over another file. Answer: `()`.
+    Place {
+        /// The staged file.
+        staged: FilePath,
+        /// Where the copy goes; must not exist.
+        target: FilePath,
+        /// The permissions of the target, whatever the umask.
+        mode: u32,
+        /// What the staged file must be.
+        sha256: Sha256,
+    },
+    /// The digest of a file. Answer: `Option<`[`Sha256`]`>`, `None` if there is no such file.
+    Digest {
+        /// The file.
+        path: FilePath,
+    },
+}
+
+impl Request {
+    /// How many frames with secrets follow.
+    pub fn secrets(&self) -> usize {
+        match self {
+            Self::OpenPkcs12 { .. } => 1,
+            Self::InspectKey { secret, .. }
+            | Self::Generate { secret, .. }
+            | Self::Sign { secret, .. }
+            | Self::Trial { secret, .. } => usize::from(*secret),
+            Self::Package { opens, seals, .. } => usize::from(*opens) + usize::from(*seals),
+            Self::PublicHalf { .. } | Self::Judge { .. } | Self::Place { .. } | Self::Digest { .. } => 0,
+        }
+    }
+}
+
+/// The kinds of key that are generated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "the names say all")]
+pub enum KeyAlgorithm {
+    Rsa2048,
+    Rsa3072,
+    Rsa4096,
+    P256,
+    P384,
+}
+
+/// What a PKCS#12 file holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// Every certificate; the one that belongs to the key comes first.
+    pub certificates: Vec<OpenedCertificate>,
+    /// The `SubjectPublicKeyInfo` (DER) of the (first) private key, if there is one.
+    pub key: Option<Bytes>,
+}
+
+/// A certificate in a PKCS#12 file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenedCertificate {
+    /// The certificate (DER).
+    pub der: Bytes,
+    /// Whether the file holds its private key.
+    pub has_key: bool,
+    /// The name that the file gives it.
+    pub friendly_name: Option<String>,
+}
+
+/// A private key in a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InspectedKey {
+    /// Its `SubjectPublicKeyInfo` (DER).
+    pub spki: Bytes,
+    /// Whether it took the secret to read it.
+    pub encrypted: bool,
+}
+
+/// A file to be made of a key and its certificate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Product {
+    /// The file with the private key.
+    pub key: FilePath,
+    /// The certificate (DER) that belongs to it.
+    pub certificate: Bytes,
+    /// Further certificates (DER), issuer by issuer. Only a [`Format::PemKey`] leaves them out.
+    pub chain: Vec<Bytes>,
+    /// What a PKCS#12 calls key and certificate.
+    pub friendly_name: Option<String>,
+    /// The staged file. It is ours: an older one is replaced.
+    pub out: FilePath,
+    /// How it is written.
+    pub format: Format,
+}
+
+/// How a [`Product`] is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// As OpenSSL 3 writes it: AES-256-CBC, MAC with SHA-256 (RFC 7292, RFC 9579 not used).
+    Pkcs12,
+    /// The private key alone: PKCS#8 in PEM, encrypted if there is a secret.
+    PemKey,
+    /// Certificate, chain, private key, all PEM in one file.
+    PemBoth,
+}
+
+/// Why an operation of the helper failed. What travels over the socket are the variants up to
+/// [`Refused`](Self::Refused); the others arise in the daemon. `detail` is technical English without secrets.
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
+#[serde(tag = "failure", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "fields repeat what the variant's documentation says")]
+pub enum HelperError {
+    /// The file is sound, but the secret does not open it.
+    #[error("the secret is wrong")]
+    WrongSecret,
+    /// The key is encrypted, and no secret came along.
+    #[error("a secret is needed")]
+    SecretNeeded,
+    /// The secret cannot protect this kind of file: it has a zero byte or is not UTF-8; or a PKCS#12 was to have none.
+    #[error("the secret cannot be used for this kind of file")]
+    UnfitSecret,
+    /// The file has no private key.
+    #[error("there is no private key in the file")]
+    NoKey,
+    /// The content is not what it should be: truncated, garbage, or not strictly encoded.
+    #[error("broken: {detail}")]
+    Broken { detail: String },
+    /// The content may be sound, but its algorithm or form is none that we (or this OpenSSL) know.
+    #[error("not supported: {detail}")]
+    Unsupported { detail: String },
+    /// The key belongs to another certificate or public key.
+    #[error("the private key does not match")]
+    KeyMismatch,
+    /// The certificate was not signed by that issuer; `detail` says whether name or signature tells.
+    #[error("not issued by that issuer: {detail}")]
+    NotIssued { detail: String },
+    /// The key's trial signature does not verify or its trial decryption gives other bytes.
+    #[error("the trial failed: {detail}")]
+    TrialFailed { detail: String },
+    /// The file is not the one whose digest was given, or came back differently from how it was written.
+    #[error("the content is not what was expected")]
+    Changed,
+    /// More than `limit` bytes.
+    #[error("larger than {limit} bytes")]
+    TooLarge { limit: u64 },
+    /// A directory, FIFO, socket, device, or a loop of links.
+    #[error("not a regular file")]
+    NotRegular,
+    /// The file, or the directory that it is to be in, does not exist.
+    #[error("no such file or directory")]
+    NotFound,
+    /// The target exists; it was left alone.
+    #[error("there is a file of that name already")]
+    AlreadyThere,
+    /// No space, or the quota is used up.
+    #[error("no space left")]
+    DiskFull,
+    /// The file system is mounted read-only.
+    #[error("the file system is read-only")]
+    ReadOnly,
+    /// File permissions or a sandbox forbid it.
+    #[error("permission denied")]
+    Denied,
+    /// Any other failure of the file system.
+    #[error("input or output failed: {detail}")]
+    Io { detail: String },
+    /// OpenSSL failed where no input explains it.
+    #[error("OpenSSL failed: {detail}")]
+    Crypto { detail: String },
+    /// No memory could be locked for the secret.
+    #[error("no memory for the secret: {detail}")]
+    Memory { detail: String },
+    /// The helper did not understand the request: programs of different versions.
+    #[error("request refused: {detail}")]
+    Refused { detail: String },
+
+    /// The helper could not be started.
+    #[error("cannot start {}", .program.display())]
+    #[serde(skip)]
+    Start { program: PathBuf, source: io::Error },
+    /// No answer in time; the helper was killed. Whether the operation happened has to be asked of the world.
+    #[error("no answer within {after:?}")]
+    #[serde(skip)]
+    Deadline { after: Duration },
+    /// The helper ended without an answer. Whether the operation happened has to be asked of the world.
+    #[error("the helper ended without an answer ({status})")]
+    #[serde(skip)]
+    Crashed { status: ExitStatus },
+    /// The exchange with the running helper failed; it was killed.
+    #[error("the exchange with the helper failed")]
+    #[serde(skip)]
+    Exchange(#[source] io::Error),
+}
+
+/// Bytes that travel as base64 (RFC 4648 §4). Shown by their number only.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Bytes(pub Vec<u8>);
+
+impl From<&[u8]> for Bytes {
+    fn from(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Bytes({})", self.0.len())
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64_STANDARD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        BASE64_STANDARD.decode(text).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A path, which on Linux is bytes and not always UTF-8; travels as base64.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FilePath(pub PathBuf);
+
+impl From<&Path> for FilePath {
+    fn from(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+}
+
+impl Deref for FilePath {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Serialize for FilePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64_STANDARD.encode(self.0.as_os_str().as_bytes()))
+    }
+}
+
+impl<'de> Deserialize<'de> for FilePath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(OsString::from_vec(Bytes::deserialize(deserializer)?.0).into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_are_no_text_survive() {
+        let path = FilePath(OsString::from_vec(b"/tmp/kl\xed\xe8.p12".to_vec()).into());
+        let json = serde_json::to_string(&path).expect("JSON");
+        assert_eq!(serde_json::from_str::<FilePath>(&json).expect("path"), path);
+    }
+
+    #[test]
+    fn failures_of_the_daemon_cannot_come_from_outside() {
+        for name in ["start", "deadline", "crashed", "exchange"] {
+            let json = format!(r#"{{"failure":"{name}"}}"#);
+            assert!(serde_json::from_str::<HelperError>(&json).is_err(), "{name}");
+        }
+        let json = serde_json::to_string(&HelperError::TooLarge { limit: 7 }).expect("JSON");
+        assert!(matches!(serde_json::from_str(&json), Ok(HelperError::TooLarge { limit: 7 })));
+    }
+
+    #[test]
+    fn bytes_are_not_shown() {
+        assert_eq!(format!("{:?}", Bytes::from(vec![1, 2, 3])), "Bytes(3)");
+    }
+}
