@@ -1,1 +1,46 @@
-fn main() {}
+//! The program `obnova`: reads its surroundings, runs, and turns the outcome into an exit code.
+
+use std::io::{BufWriter, stderr, stdout};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use obnova::{Cli, Ending, Surroundings};
+use obnova_text::Text;
+
+fn main() -> ExitCode {
+    let text = Arc::new(Text::for_environment(&locale()));
+    let cli = match Cli::read(std::env::args_os(), &text) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to standard output and mistakes to standard error; where neither can be written, nobody reads.
+            let told = error.print().is_ok();
+            return if told && error.exit_code() == 0 { Ending::Done.into() } else { Ending::Usage.into() };
+        }
+    };
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return Ending::Failed.into();
+    };
+    let mut out = BufWriter::new(stdout().lock());
+    let mut err = stderr();
+    let ending = runtime.block_on(obnova::run(
+        cli,
+        Surroundings {
+            out: &mut out,
+            err: &mut err,
+            text,
+            now: chrono::Utc::now(),
+            terminal: Some("/dev/tty".into()),
+            connection: None,
+            interrupted: Box::pin(obnova::signalled()),
+        },
+    ));
+    // A thread may still wait for answers that nobody writes any more.
+    runtime.shutdown_background();
+    ending.into()
+}
+
+/// The locale whose language messages are in, by the order that POSIX gives (Base Definitions, 8.2).
+fn locale() -> String {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(set).unwrap_or_default()
+}

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::Text;
+use crate::catalogue::plain;
 
 /// Arguments that are instants, RFC 3339.
 const INSTANTS: [&str; 6] = ["not_after", "not_before", "until", "by", "at", "deadline"];
@@ -11,6 +12,11 @@ const INSTANTS: [&str; 6] = ["not_after", "not_before", "until", "by", "at", "de
 const OPTIONAL: [(&str, &str); 2] = [("tries_left", "none"), ("name_quoted", "NAME")];
 
 impl Text {
+    /// A place as a person knows it: the path of a file, or the URI of what is none. Harmless for a terminal.
+    pub fn place(&self, uri: &str) -> String {
+        plain(&place(uri)).into_owned()
+    }
+
     /// The arguments as the messages take them.
     pub(crate) fn readable(&self, args: &BTreeMap<String, String>) -> Vec<(String, String)> {
         let mut readable = Vec::with_capacity(args.len() + 4);
@@ -24,7 +30,7 @@ impl Text {
                 _ => value.clone(),
             };
             if matches!(name.as_str(), "path" | "id" | "name") {
-                readable.push((format!("{name}_quoted"), quoted(value)));
+                readable.push((format!("{name}_quoted"), shell_word(value)));
             }
             readable.push((name.clone(), shown));
         }
@@ -43,7 +49,7 @@ pub(crate) fn borrowed(args: &[(String, String)]) -> Vec<(&str, &str)> {
 }
 
 /// A place as a person knows it: the path of a file, or the URI of what is none.
-pub(crate) fn place(uri: &str) -> String {
+fn place(uri: &str) -> String {
     match uri.split_once(':') {
         Some(("file" | "p12", path)) => decoded(path).unwrap_or_else(|| path.to_owned()),
         _ => uri.to_owned(),
@@ -51,7 +57,7 @@ pub(crate) fn place(uri: &str) -> String {
 }
 
 /// A word that a POSIX shell reads as this text.
-pub(crate) fn quoted(text: &str) -> String {
+pub fn shell_word(text: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "/._-+:@,".contains(letter);
     if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
@@ -84,8 +90,8 @@ mod tests {
 
     #[test]
     fn a_shell_reads_back_what_was_quoted() {
-        assert_eq!(quoted("/home/anna/anna.p12"), "/home/anna/anna.p12");
-        assert_eq!(quoted("Anna's key"), r"'Anna'\''s key'");
-        assert_eq!(quoted(""), "''");
+        assert_eq!(shell_word("/home/anna/anna.p12"), "/home/anna/anna.p12");
+        assert_eq!(shell_word("Anna's key"), r"'Anna'\''s key'");
+        assert_eq!(shell_word(""), "''");
     }
 }

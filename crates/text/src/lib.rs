@@ -12,6 +12,7 @@ mod notice;
 mod problem;
 mod question;
 
+pub use args::shell_word;
 pub use notice::Notice;
 pub use problem::Advice;
 pub use question::{Asked, Question};

@@ -1,1 +1,91 @@
 # What the command line says: its help, and its own few sentences.
+
+cli-help-obnova = Keeps your certificates alive: shows what ends when, and renews it
+cli-help-exit-codes =
+    Exit codes: 0 done, all is well · 1 failure · 2 wrong usage · 3 something needs a person · 4 the service does not answer
+cli-help-global-json = Print JSON, with the same keys in every version
+cli-help-global-system = Speak to the service of this computer instead of your own
+cli-help-global-bus = Address of the bus on which the service is
+cli-help-global-secret-fd = Take answers from this descriptor instead of the terminal: lines such as password=…, new-password=…, consent=renewal:yes
+cli-help-status = Say how everything stands, and what to do next
+cli-help-list = List everything: state, end, next step
+cli-help-list-all = Also what has been replaced or has ended
+cli-help-show = Show all about one certificate, file or renewal
+cli-help-show-id = Its name, or the beginning of its name or id
+cli-help-watch = Watch files or directories with certificates
+cli-help-watch-places = A .p12, .pfx, .pem, .crt or .cer file, or a directory
+cli-help-unwatch = Watch it no longer; the file stays as it is
+cli-help-unwatch-id = Its name, or the beginning of its name or id
+cli-help-renew = Renew a certificate: a new key, a new certificate, a new file beside the old one
+cli-help-renew-id = Its name, or the beginning of its name or id; not needed when only one is due
+cli-help-renew-to = The new file; if not given, a name beside the old file is chosen and told before anything is made
+cli-help-renew-wait = Stay until it is done, and ask here for what is needed
+cli-help-renewals = List the renewals under way
+cli-help-resume = Go on with a renewal that waits
+cli-help-resume-renewal = Its name or number, as obnova renewals lists them
+cli-help-resume-wait = Stay until it is done, and ask here for what is needed
+cli-help-cancel = End a renewal; what it made so far stays where it is
+cli-help-cancel-renewal = Its name or number, as obnova renewals lists them
+cli-help-log = Tell what has been done
+cli-help-log-follow = Stay, and tell what is being done
+cli-help-log-number = Only the newest N lines
+cli-help-log-since = Only from then on: a day (2026-11-22), a moment (2026-11-22T08:00:00Z) or a span (3d, 12h)
+
+cli-hint = hint: { $hint }
+cli-error = obnova: { $sentence }
+
+cli-column-name = NAME
+cli-column-state = STATE
+cli-column-ends = ENDS
+cli-column-next = NEXT STEP
+cli-column-number = NO
+cli-ends = { $date } ({ $remaining })
+
+cli-none = No certificate is watched yet.
+cli-none-hint = Watch a file: obnova watch ~/certificates/mail.p12
+cli-no-renewals = No renewal is under way.
+cli-status-more = { $count ->
+    [one] One more needs attention: obnova list
+   *[other] { $count } more need attention: obnova list
+}
+cli-status-do = To do it: { $command }
+cli-command-renew = obnova renew { $name_quoted } --wait
+cli-command-resume = obnova resume { $name_quoted } --wait
+cli-command-watch = obnova watch { $path_quoted }
+
+cli-show-kind = what it is
+cli-show-state = state
+cli-show-deadline = dates
+cli-show-next = next step
+cli-show-command = to do it
+cli-show-problem = problem
+cli-show-advice = what to do
+cli-show-programme = renewed as
+cli-show-owner = whose
+cli-show-file = file
+cli-show-id = id
+cli-show-certificate = certificate
+cli-show-subject = subject
+cli-show-issuer = issuer
+cli-show-serial = serial
+cli-show-valid = valid
+cli-show-valid-span = { $from } – { $end }
+cli-show-sha256 = SHA-256
+
+cli-watching = { $path } is watched.
+cli-watching-nothing = { $path } is watched; there is nothing in it to show yet.
+cli-unwatched = { $name } is watched no longer. The file stays as it is.
+cli-begun = The renewal of { $name } has begun.
+cli-begun-hint = To follow it, and to be asked here: obnova resume { $name_quoted } --wait
+cli-resumed = The renewal of { $name } goes on.
+cli-cancelled = The renewal of { $name } is cancelled. What it made so far stays where it is.
+cli-was-cancelled = The renewal of { $name } was cancelled.
+cli-step = · { $step }
+cli-renewed = { $name } has a new certificate:
+cli-renewed-bare = { $name } has a new certificate.
+cli-left = You leave the renewal of { $name }; nothing is lost.
+cli-left-hint = Come back to it: obnova resume { $name_quoted } --wait
+cli-choice = { $number }) { $choice }
+cli-yes-no = { $prompt } [y/N]
+cli-prompt = { $prompt }:
+cli-yes-letters = yY

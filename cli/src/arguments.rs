@@ -1,0 +1,168 @@
+//! What may be written on the command line. The help is in `crates/text`; here stand only names and shapes.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use obnova_text::Text;
+
+/// A parsed command line.
+#[derive(Debug, Parser)]
+#[command(name = "obnova", version)]
+pub struct Cli {
+    /// Options that every verb takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do; `status` if nothing is said.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+}
+
+/// Options that every verb takes.
+#[derive(Debug, Default, Args)]
+pub struct Global {
+    /// Data as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The system bus instead of the session bus.
+    #[arg(long, global = true, conflicts_with = "bus")]
+    pub system: bool,
+    /// The address of another bus.
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    pub bus: Option<String>,
+    /// An inherited descriptor with answers.
+    #[arg(long, global = true, value_name = "N")]
+    pub secret_fd: Option<u32>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// How everything stands.
+    Status,
+    /// All items.
+    List {
+        /// Ended ones too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// One item.
+    Show {
+        /// Name, prefix or id.
+        id: String,
+    },
+    /// Watches places.
+    Watch {
+        /// Paths or URIs.
+        #[arg(required = true, value_name = "FILE")]
+        places: Vec<OsString>,
+    },
+    /// Watches the place of an item no longer.
+    Unwatch {
+        /// Name, prefix or id.
+        id: String,
+    },
+    /// Renews an item.
+    Renew {
+        /// Name, prefix or id; the one that is due, if absent.
+        id: Option<String>,
+        /// Path of the new file.
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+        /// Stays until the end.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Unfinished renewals.
+    Renewals,
+    /// Goes on with a renewal.
+    Resume {
+        /// Name, prefix, id or number of the job.
+        renewal: String,
+        /// Stays until the end.
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Ends a renewal.
+    Cancel {
+        /// Name, prefix, id or number of the job.
+        renewal: String,
+    },
+    /// The log.
+    Log {
+        /// Stays and shows what is added.
+        #[arg(short, long)]
+        follow: bool,
+        /// Only so many of the newest.
+        #[arg(short = 'n', long, value_name = "N")]
+        number: Option<u32>,
+        /// Only from then on.
+        #[arg(long, value_name = "WHEN")]
+        since: Option<String>,
+    },
+}
+
+impl Cli {
+    /// Reads a command line, the program's name included. The error is a request for help, too.
+    pub fn read(words: impl IntoIterator<Item = OsString>, text: &Text) -> Result<Self, clap::Error> {
+        let matches = Self::explained(text).try_get_matches_from(words)?;
+        Self::from_arg_matches(&matches)
+    }
+
+    /// The definition of the command line, with the help in the reader's language.
+    pub fn explained(text: &Text) -> Command {
+        let command =
+            explain(Self::command(), text, "global", "obnova").after_help(text.help("exit-codes").unwrap_or_default());
+        let verbs: Vec<_> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+        verbs
+            .into_iter()
+            .fold(command, |command, name| command.mut_subcommand(name.clone(), |verb| explain(verb, text, &name, &name)))
+    }
+}
+
+/// Puts the help for a command and its arguments in the place of the notes for developers above.
+fn explain(command: Command, text: &Text, prefix: &str, key: &str) -> Command {
+    let command = command.about(text.help(key).unwrap_or_default()).long_about(None::<&str>);
+    command.mut_args(|arg: Arg| {
+        let help = text.help(&format!("{prefix}-{}", arg.get_id().as_str().replace('_', "-")));
+        arg.help(help.unwrap_or_default()).long_help(None::<&str>)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::builder::StyledStr;
+
+    use super::*;
+
+    #[test]
+    fn every_part_of_the_command_line_has_help_and_all_help_is_used() {
+        let text = Text::for_environment("en");
+        let source = include_str!("../../crates/text/i18n/en/cli.ftl");
+        let mut written: Vec<_> =
+            source.lines().filter_map(|line| line.strip_prefix("cli-help-")?.split(" =").next()).collect();
+        let command = Cli::explained(&text);
+        let said = |help: Option<&StyledStr>| help.is_some_and(|help| !help.to_string().is_empty());
+        let mut parts =
+            vec![("obnova".to_owned(), said(command.get_about())), ("exit-codes".to_owned(), said(command.get_after_help()))];
+        let mut add = |prefix: &str, command: &Command| {
+            for arg in command.get_arguments().filter(|arg| !arg.is_global_set() || prefix == "global") {
+                let id = arg.get_id().as_str().replace('_', "-");
+                parts.push((format!("{prefix}-{id}"), said(arg.get_help())));
+            }
+        };
+        add("global", &command);
+        command.get_subcommands().for_each(|verb| add(verb.get_name(), verb));
+        parts.extend(command.get_subcommands().map(|verb| (verb.get_name().to_owned(), said(verb.get_about()))));
+        for (part, explained) in parts {
+            assert!(explained, "{part} has no help");
+            written.retain(|key| *key != part);
+        }
+        assert!(written.is_empty(), "help for nothing: {written:?}");
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::explained(&Text::for_environment("en")).debug_assert();
+    }
+}

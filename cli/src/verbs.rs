@@ -1,0 +1,26 @@
+//! The verbs: a module per family. Each asks the daemon, writes data to `out` and talk to `err`, and says how it ended.
+
+mod log;
+mod look;
+mod renew;
+mod watch;
+
+use crate::arguments::Verb;
+use crate::ending::{Ending, Failure};
+use crate::session::Session;
+
+/// Does what the command line says.
+pub(crate) async fn run(session: &mut Session<'_>, verb: Verb) -> Result<Ending, Failure> {
+    match verb {
+        Verb::Status => look::status(session).await,
+        Verb::List { all } => look::list(session, all).await,
+        Verb::Show { id } => look::show(session, &id).await,
+        Verb::Renewals => look::renewals(session).await,
+        Verb::Watch { places } => watch::watch(session, &places).await,
+        Verb::Unwatch { id } => watch::unwatch(session, &id).await,
+        Verb::Renew { id, to, wait } => renew::renew(session, id.as_deref(), to.as_deref(), wait).await,
+        Verb::Resume { renewal, wait } => renew::resume(session, &renewal, wait).await,
+        Verb::Cancel { renewal } => renew::cancel(session, &renewal).await,
+        Verb::Log { follow, number, since } => log::log(session, follow, number, since.as_deref()).await,
+    }
+}

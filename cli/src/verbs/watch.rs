@@ -1,0 +1,84 @@
+//! `watch` and `unwatch`: which files Obnova looks after.
+
+use std::ffi::OsString;
+
+use obnova_api::Options;
+
+use crate::agent::Registered;
+use crate::ending::{Ending, Failure};
+use crate::session::{Session, read};
+use crate::verbs::look::items_table;
+use crate::{find, place};
+
+/// Watches each of the places and shows what stands there. One that fails does not keep the others from being watched.
+pub(crate) async fn watch(session: &mut Session<'_>, places: &[OsString]) -> Result<Ending, Failure> {
+    let directory = std::env::current_dir()?;
+    let agent = Registered::at_hand(session).await?;
+    let (mut items, mut keys) = (Vec::new(), Vec::new());
+    let mut ending = Ending::Done;
+    for written in places {
+        let uri = place::uri(written, &directory);
+        match watch_one(session, &agent, &uri).await {
+            Ok(None) => {
+                ending = Ending::Failed;
+                break;
+            }
+            Ok(Some(found)) => {
+                let key = if found.is_empty() { "cli-watching-nothing" } else { "cli-watching" };
+                let told = session.text.say(key, &[("path", &session.text.place(&uri))]);
+                session.tell(&told)?;
+                for (item, dictionary) in found {
+                    items.push(item);
+                    keys.push(dictionary);
+                }
+            }
+            Err(failure) if failure.ending() == Ending::Unreachable => return Err(failure),
+            Err(failure) => {
+                session.tell_failure(&failure)?;
+                ending = failure.ending();
+            }
+        }
+    }
+    agent.leave().await;
+    if session.door.json {
+        session.json_array(&keys)?;
+    } else if !items.is_empty() {
+        items_table(session, &items)?;
+    }
+    Ok(ending)
+}
+
+pub(crate) async fn unwatch(session: &mut Session<'_>, id: &str) -> Result<Ending, Failure> {
+    let item = find::any(session, id).await?;
+    session.door.manager.unwatch(&item.id).await.map_err(|error| Failure::from(error).of(&item.name))?;
+    if session.door.json {
+        session.json(&serde_json::json!({ "id": item.id }))?;
+    }
+    let told = session.text.say("cli-unwatched", &[("name", &item.name)]);
+    session.tell(&told)?;
+    Ok(Ending::Done)
+}
+
+type Found = Vec<(obnova_api::ItemView, obnova_api::dict::Dictionary)>;
+
+/// What stands at a place that is watched now; `None` if the person left while asked for a password.
+async fn watch_one(session: &mut Session<'_>, agent: &Registered, uri: &str) -> Result<Option<Found>, Failure> {
+    let manager = session.door.manager.clone();
+    let options = Options::default();
+    let body = (uri, &options);
+    let call = manager.inner().call_method("Watch", &body);
+    let reply = if agent.is_on() {
+        tokio::select! {
+            reply = call => reply?,
+            () = &mut session.interrupted => return Ok(None),
+        }
+    } else {
+        call.await?
+    };
+    let ids: Vec<String> = read(&reply)?;
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        found.push(session.item(&id).await?);
+    }
+    Ok(Some(found))
+}
