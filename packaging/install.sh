@@ -33,7 +33,7 @@ put 644 packaging/dbus/org.obnova.Daemon1.service "$TARGET/share/dbus-1/services
 for document in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE; do
     install -D -m 644 "$document" "$TARGET/share/doc/obnova/$document"
 done
-install -D -m 644 daemon/src/config/default.toml "$TARGET/share/doc/obnova/obnovad.toml"
+install -D -m 644 packaging/obnova.toml "$TARGET/share/doc/obnova/obnova.toml"
 
 if [ -z "$DESTDIR" ]; then
     echo "Installed under $PREFIX. Each person who wants it:  systemctl --user enable --now obnovad obnova-tray"

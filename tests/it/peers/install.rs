@@ -20,7 +20,7 @@ const INSTALLED: &[(&str, u32)] = &[
     ("share/doc/obnova/LICENSE-APACHE", 0o644),
     ("share/doc/obnova/LICENSE-MIT", 0o644),
     ("share/doc/obnova/README.md", 0o644),
-    ("share/doc/obnova/obnovad.toml", 0o644),
+    ("share/doc/obnova/obnova.toml", 0o644),
 ];
 
 #[test]
