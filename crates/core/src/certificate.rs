@@ -61,10 +61,24 @@ impl TryFrom<String> for Fingerprint {
             return Err(NoFingerprint);
         }
         for (byte, digits) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            let digits = std::str::from_utf8(digits).map_err(|_| NoFingerprint)?;
-            *byte = u8::from_str_radix(digits, 16).map_err(|_| NoFingerprint)?;
+            *byte = hex_byte(digits).ok_or(NoFingerprint)?;
         }
         Ok(Self(digest))
+    }
+}
+
+/// The bytes in lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from_digit(value.into(), 16);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).flatten().collect()
+}
+
+/// The byte that two hexadecimal digits stand for.
+pub(crate) fn hex_byte(digits: &[u8]) -> Option<u8> {
+    let value = |digit: u8| char::from(digit).to_digit(16);
+    match digits {
+        [high, low] => u8::try_from(value(*high)? * 16 + value(*low)?).ok(),
+        _ => None,
     }
 }
 
@@ -117,8 +131,7 @@ impl Certificate {
         if der.len() > LONGEST {
             return Err(CertificateError::TooLong(der.len()));
         }
-        let (rest, parsed) =
-            X509Certificate::from_der(der).map_err(|error| CertificateError::Malformed(error.to_string()))?;
+        let (rest, parsed) = X509Certificate::from_der(der).map_err(|error| CertificateError::Malformed(error.to_string()))?;
         if !rest.is_empty() {
             return Err(CertificateError::Malformed(format!("{} bytes behind its end", rest.len())));
         }
@@ -168,7 +181,7 @@ impl Certificate {
         if self.serial.is_empty() {
             return "00".into();
         }
-        self.serial.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.serial)
     }
 
     /// Whether its key may have decrypted something: every key may, unless its `KeyUsage` excludes keyEncipherment,
@@ -195,7 +208,7 @@ mod tests {
     fn digests_survive_their_text() {
         let digest = Fingerprint::of(b"x");
         assert_eq!(Fingerprint::try_from(digest.to_string()).expect("hex"), digest);
-        for bad in ["", "zz", &"g".repeat(64), &"é".repeat(32)] {
+        for bad in ["", "zz", &"g".repeat(64), &"é".repeat(32), &"+1".repeat(32)] {
             assert!(Fingerprint::try_from(bad.to_owned()).is_err(), "{bad}");
         }
     }

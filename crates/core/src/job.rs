@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::certificate::{Fingerprint, KeyAlgorithm};
+use crate::certificate::{Fingerprint, KeyAlgorithm, hex, hex_byte};
 use crate::item::ItemId;
 use crate::place::Place;
 use crate::plan::{Plan, Step};
@@ -61,6 +61,8 @@ pub enum JobEvent {
     },
     /// The step could not be done; a person is needed.
     Failed {
+        /// The step.
+        step: Step,
         /// Why.
         problem: Problem,
     },
@@ -200,12 +202,7 @@ impl fmt::Debug for Bytes {
 
 impl From<Bytes> for String {
     fn from(bytes: Bytes) -> Self {
-        use fmt::Write;
-        bytes.0.iter().fold(Self::with_capacity(bytes.0.len() * 2), |mut text, byte| {
-            // Writing into a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(&bytes.0)
     }
 }
 
@@ -213,11 +210,7 @@ impl TryFrom<String> for Bytes {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let digits = |pair: &[u8]| {
-            let pair = std::str::from_utf8(pair).ok()?;
-            u8::from_str_radix(pair, 16).ok()
-        };
-        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(|pair| (pair.len() == 2).then(|| digits(pair))?).collect();
+        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(hex_byte).collect();
         bytes.map(Self).ok_or_else(|| "not hexadecimal".to_owned())
     }
 }
@@ -275,6 +268,8 @@ pub struct Job {
     pub outcomes: Vec<Outcome>,
     /// Files were on their way to their place once: from then on they may be there.
     pub installing: bool,
+    /// The files that it made, once they are in their place.
+    pub made: Vec<Place>,
     /// Where it stands.
     pub phase: Phase,
 }
@@ -282,22 +277,40 @@ pub struct Job {
 impl Job {
     /// The job that begins so.
     pub fn new(start: Start, at: DateTime<Utc>) -> Self {
-        Self { start, started: at, finished: None, outcomes: Vec::new(), installing: false, phase: Phase::Ready }
+        Self {
+            start,
+            started: at,
+            finished: None,
+            outcomes: Vec::new(),
+            installing: false,
+            made: Vec::new(),
+            phase: Phase::Ready,
+        }
     }
 
     /// Applies what happened next. An event that cannot follow changes nothing.
+    ///
+    /// Whatever it says, an event that would put a file over the old certificate is none.
     pub fn apply(&mut self, event: &JobEvent, at: DateTime<Utc>) -> Result<(), IllegalEvent> {
+        if self.overwrites_old(event) {
+            return Err(IllegalEvent { event: "install over the old certificate".into(), phase: self.describe() });
+        }
         let phase = match (&self.phase, event) {
             (Phase::Ready, JobEvent::Intended { intent }) if Some(intent.step()) == self.step() => {
                 self.installing |= intent.step() == Step::Install;
                 Phase::Intended(intent.clone())
             }
             (Phase::Intended(intent), JobEvent::Done { outcome }) if outcome.step() == intent.step() => {
+                if let Intent::Install { files, .. } = intent {
+                    self.made = files.iter().map(|file| file.target.clone()).collect();
+                }
                 self.outcomes.push(outcome.clone());
                 if self.step().is_some() { Phase::Ready } else { Phase::Done }
             }
-            (Phase::Ready, JobEvent::Failed { problem }) => Phase::Waiting(problem.clone(), None),
-            (Phase::Intended(intent), JobEvent::Failed { problem }) => {
+            (Phase::Ready, JobEvent::Failed { step, problem }) if Some(*step) == self.step() => {
+                Phase::Waiting(problem.clone(), None)
+            }
+            (Phase::Intended(intent), JobEvent::Failed { step, problem }) if *step == intent.step() => {
                 Phase::Waiting(problem.clone(), Some(intent.clone()))
             }
             (Phase::Waiting(_, intent), JobEvent::Resumed {}) => intent.clone().map_or(Phase::Ready, Phase::Intended),
@@ -374,6 +387,14 @@ impl Job {
         })
     }
 
+    fn overwrites_old(&self, event: &JobEvent) -> bool {
+        let old = self.start.old.place.path();
+        match event {
+            JobEvent::Intended { intent: Intent::Install { files, .. } } => files.iter().any(|file| file.target.path() == old),
+            _ => false,
+        }
+    }
+
     fn describe(&self) -> String {
         match &self.phase {
             Phase::Intended(intent) => format!("{} is under way", intent.step()),
@@ -388,7 +409,7 @@ impl JobEvent {
             Self::Started(_) => "started".into(),
             Self::Intended { intent } => format!("{} intended", intent.step()),
             Self::Done { outcome } => format!("{} done", outcome.step()),
-            Self::Failed { problem } => format!("failed with {}", problem.kind()),
+            Self::Failed { step, problem } => format!("{step} failed with {}", problem.kind()),
             Self::Resumed {} => "resumed".into(),
             Self::Cancelled {} => "cancelled".into(),
         }

@@ -58,8 +58,7 @@ impl Place {
     /// Reads a place and brings it into its one canonical form (no trailing slash, no `//`, no `/./`).
     pub fn parse(text: &str) -> Result<Self, PlaceError> {
         let (scheme, rest) = text.split_once(':').ok_or(PlaceError::UnknownScheme)?;
-        let scheme =
-            Scheme::ALL.into_iter().find(|known| known.as_str() == scheme).ok_or(PlaceError::UnknownScheme)?;
+        let scheme = Scheme::ALL.into_iter().find(|known| known.as_str() == scheme).ok_or(PlaceError::UnknownScheme)?;
         if rest.is_empty() {
             return Err(PlaceError::Empty);
         }
@@ -146,8 +145,7 @@ fn decode(text: &str) -> Result<PathBuf, PlaceError> {
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         let byte = if byte == b'%' {
-            let mut digit =
-                || rest.next().and_then(|digit| char::from(digit).to_digit(16)).ok_or(PlaceError::BadEscape);
+            let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16)).ok_or(PlaceError::BadEscape);
             u8::try_from(digit()? * 16 + digit()?).map_err(|_| PlaceError::BadEscape)?
         } else {
             byte

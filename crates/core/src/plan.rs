@@ -26,15 +26,8 @@ pub enum Step {
 
 impl Step {
     /// All steps, in their usual order.
-    pub const ALL: [Self; 7] = [
-        Self::Preflight,
-        Self::Consent,
-        Self::GenerateKeys,
-        Self::Request,
-        Self::Verify,
-        Self::Install,
-        Self::RetireOld,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Preflight, Self::Consent, Self::GenerateKeys, Self::Request, Self::Verify, Self::Install, Self::RetireOld];
 
     /// The word for it in programmes, records and views.
     pub fn as_str(self) -> &'static str {

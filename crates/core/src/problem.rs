@@ -132,10 +132,10 @@ mod tests {
     fn kind_and_arguments_come_apart() {
         let problem = Problem::PlaceTooLarge { path: "/x".into(), limit: "1 MiB".into() };
         assert_eq!(problem.kind(), "place-too-large");
-        assert_eq!(problem.args().into_iter().collect::<Vec<_>>(), [
-            ("limit".to_owned(), "1 MiB".to_owned()),
-            ("path".to_owned(), "/x".to_owned())
-        ]);
+        assert_eq!(
+            problem.args().into_iter().collect::<Vec<_>>(),
+            [("limit".to_owned(), "1 MiB".to_owned()), ("path".to_owned(), "/x".to_owned())]
+        );
         assert_eq!(Problem::Refused {}.kind(), "refused");
     }
 }

@@ -64,6 +64,15 @@ struct Known {
     identity: ItemId,
 }
 
+/// What is known under one issuer's name. Its certificates share the one text that is the key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Issued {
+    /// All certificates that name it.
+    certificates: u32,
+    /// Those among them whose subject is another.
+    others: u32,
+}
+
 /// A certificate that a renewal of ours has replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retired {
@@ -78,7 +87,6 @@ pub struct Retired {
 /// What a person was told about a certificate.
 #[derive(Clone, Debug)]
 struct Told {
-    item: ItemId,
     threshold: Threshold,
     at: DateTime<Utc>,
     shown: bool,
@@ -108,7 +116,7 @@ pub struct World {
     known: HashMap<Fingerprint, Known>,
     keys: HashMap<Fingerprint, u32>,
     identities: HashMap<ItemId, Vec<Fingerprint>>,
-    issuers: HashMap<Arc<str>, u32>,
+    issuers: HashMap<Arc<str>, Issued>,
     told: HashMap<Fingerprint, Told>,
     retired: BTreeMap<Fingerprint, Retired>,
     jobs: BTreeMap<u64, Job>,
@@ -158,15 +166,8 @@ impl World {
             Record::Excluded { place } => {
                 self.excluded.insert(place.clone());
             }
-            Record::Announced { certificate, item, threshold, shown, .. } => {
-                let told = Told {
-                    item: *item,
-                    threshold: *threshold,
-                    at: entry.at,
-                    shown: *shown,
-                    seen: false,
-                    snoozed_until: None,
-                };
+            Record::Announced { certificate, threshold, shown, .. } => {
+                let told = Told { threshold: *threshold, at: entry.at, shown: *shown, seen: false, snoozed_until: None };
                 self.told.insert(*certificate, told);
             }
             Record::Seen { certificate, .. } => {
@@ -216,9 +217,13 @@ impl World {
 
     /// Takes note of what was seen in a place; `None`: the place is not watched any more, or nothing is there.
     ///
+    /// Where nothing could be read, the certificates that were known before stay known: a file that cannot be read at the
+    /// moment ends no less soon. What is locked then counts as [`Condition::Changed`], since it was open once.
+    ///
     /// The ids of the items that may look otherwise now.
     pub fn observe(&mut self, place: &Place, sight: Option<Sight>) -> BTreeSet<ItemId> {
         let mut touched = BTreeSet::from([self.place_id(place)]);
+        let sight = sight.map(|sight| self.completed(place, sight));
         if let Some((_, certificates)) = self.sights.remove(place) {
             for (fingerprint, key) in certificates {
                 touched.extend(self.forget(fingerprint, place, key));
@@ -232,28 +237,48 @@ impl World {
                     continue;
                 }
                 kept.push((found.certificate.fingerprint, found.key));
-                touched.insert(self.remember(&found, place));
+                touched.insert(self.remember(found, place));
             }
             self.sights.insert(place.clone(), (condition, kept));
         }
         touched
     }
 
-    fn remember(&mut self, found: &Found, place: &Place) -> ItemId {
-        let certificate = &found.certificate;
-        if found.key {
+    /// The sight with the certificates that were known before, if it could not be read.
+    fn completed(&self, place: &Place, sight: Sight) -> Sight {
+        if sight.condition == Condition::Readable || !sight.certificates.is_empty() {
+            return sight;
+        }
+        let certificates = self.sight(place).map(|before| before.certificates).unwrap_or_default();
+        let condition = match sight.condition {
+            Condition::Locked if !certificates.is_empty() => Condition::Changed,
+            condition => condition,
+        };
+        Sight { condition, certificates }
+    }
+
+    fn remember(&mut self, found: Found, place: &Place) -> ItemId {
+        let Found { mut certificate, key } = found;
+        if key {
             *self.keys.entry(certificate.public_key).or_default() += 1;
         }
         if let Some(known) = self.known.get_mut(&certificate.fingerprint) {
             known.places.push(place.clone());
             return known.identity;
         }
-        let programme = self.programme_of(certificate).map(|programme| programme.name.as_str());
-        let id = identity::id_of(self.salt(), programme, certificate);
-        *self.issuers.entry(Arc::clone(&certificate.issuer)).or_default() += 1;
-        self.identities.entry(id).or_default().push(certificate.fingerprint);
-        let known = Known { certificate: Arc::clone(certificate), places: vec![place.clone()], identity: id };
-        self.known.insert(certificate.fingerprint, known);
+        if let Some((issuer, _)) = self.issuers.get_key_value(&certificate.issuer)
+            && !Arc::ptr_eq(issuer, &certificate.issuer)
+        {
+            Arc::make_mut(&mut certificate).issuer = Arc::clone(issuer);
+        }
+        let programme = self.programme_of(&certificate).map(|programme| programme.name.as_str());
+        let id = identity::id_of(self.salt(), programme, &certificate);
+        let issued = self.issuers.entry(Arc::clone(&certificate.issuer)).or_default();
+        issued.certificates += 1;
+        issued.others += u32::from(!certificate.self_issued());
+        let fingerprint = certificate.fingerprint;
+        self.identities.entry(id).or_default().push(fingerprint);
+        self.known.insert(fingerprint, Known { certificate, places: vec![place.clone()], identity: id });
         id
     }
 
@@ -267,8 +292,13 @@ impl World {
             decrement(&mut self.keys, &known.certificate.public_key);
         }
         if known.places.is_empty() {
-            let issuer = Arc::clone(&known.certificate.issuer);
-            decrement(&mut self.issuers, &issuer);
+            if let Some(issued) = self.issuers.get_mut(&known.certificate.issuer) {
+                issued.certificates -= 1;
+                issued.others -= u32::from(!known.certificate.self_issued());
+                if issued.certificates == 0 {
+                    self.issuers.remove(&known.certificate.issuer);
+                }
+            }
             self.known.remove(&fingerprint);
             if let Some(members) = self.identities.get_mut(&identity) {
                 members.retain(|member| *member != fingerprint);
@@ -295,6 +325,12 @@ impl World {
         self.excluded.contains(place)
     }
 
+    /// The places in which something was seen though nobody wants them watched any more.
+    pub fn unwatched(&self) -> Vec<Place> {
+        let wanted = |place: &Place| self.watches.iter().any(|root| place.is_within(root));
+        self.sights.keys().filter(|place| !wanted(place) || self.excluded.contains(place)).cloned().collect()
+    }
+
     /// The places in which something was seen.
     pub fn places(&self) -> impl Iterator<Item = &Place> {
         self.sights.keys()
@@ -313,6 +349,11 @@ impl World {
     /// A certificate that is in some place.
     pub fn certificate(&self, fingerprint: &Fingerprint) -> Option<&Arc<Certificate>> {
         self.known.get(fingerprint).map(|known| &known.certificate)
+    }
+
+    /// The identity of a certificate that is in some place.
+    pub fn identity_of(&self, fingerprint: &Fingerprint) -> Option<ItemId> {
+        self.known.get(fingerprint).map(|known| known.identity)
     }
 
     /// The places where a certificate is, those that hold its key first.
@@ -354,30 +395,28 @@ impl World {
         identity::current(&members)
     }
 
-    /// An authority's certificate: CA:TRUE, and another found certificate names it as its issuer, or it stands without a key
-    /// in a file of several. What a person watches by name is none, unless its issued certificate stands in the same file.
+    /// An authority's certificate: CA:TRUE, and a found certificate of another subject names it as its issuer, or it stands
+    /// without a key in a file of several. What a person watches by name is none, unless a certificate that it issued stands
+    /// in the same file.
     fn is_authority(&self, known: &Known) -> bool {
         let certificate = &known.certificate;
         if !certificate.authority {
             return false;
         }
-        let own = u32::from(certificate.self_issued());
-        let issues = |place: &Place| {
+        let issued_beside = |place: &Place| {
             self.sights.get(place).is_some_and(|(_, found)| {
-                found.iter().filter_map(|(other, _)| self.known.get(other)).any(|other| {
-                    other.certificate.fingerprint != certificate.fingerprint
-                        && *other.certificate.issuer == *certificate.subject
-                        && !other.certificate.self_issued()
-                })
+                found
+                    .iter()
+                    .filter_map(|(other, _)| self.known.get(other))
+                    .any(|other| *other.certificate.issuer == *certificate.subject && !other.certificate.self_issued())
             })
         };
-        let named = |place: &Place| self.watches.contains(place);
-        if known.places.iter().any(named) {
-            return known.places.iter().all(issues);
+        if known.places.iter().any(|place| self.watches.contains(place) && !issued_beside(place)) {
+            return false;
         }
-        let others = self.issuers.get(certificate.subject.as_ref()).copied().unwrap_or(0);
+        let has_issued = self.issuers.get(certificate.subject.as_ref()).is_some_and(|issued| issued.others > 0);
         let bundled = |place: &Place| self.sights.get(place).is_some_and(|(_, found)| found.len() > 1);
-        others > own || (!self.keys.contains_key(&certificate.public_key) && known.places.iter().any(bundled))
+        has_issued || (!self.keys.contains_key(&certificate.public_key) && known.places.iter().any(bundled))
     }
 
     /// The jobs, the oldest first.

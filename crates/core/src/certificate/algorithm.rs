@@ -1,6 +1,7 @@
 //! The kinds of key, told apart as far as a new key must be no weaker than the old.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use x509_parser::public_key::PublicKey;
@@ -75,6 +76,27 @@ impl fmt::Display for KeyAlgorithm {
     }
 }
 
+/// A text that names no kind of key.
+#[derive(Debug, thiserror::Error)]
+#[error("not a kind of key")]
+pub struct NoAlgorithm;
+
+impl FromStr for KeyAlgorithm {
+    type Err = NoAlgorithm;
+
+    fn from_str(text: &str) -> Result<Self, NoAlgorithm> {
+        match text {
+            "p-256" => Ok(Self::P256),
+            "p-384" => Ok(Self::P384),
+            "other" => Ok(Self::Other),
+            _ => {
+                let bits = text.strip_prefix("rsa-").and_then(|bits| bits.parse().ok());
+                bits.map(Self::Rsa).ok_or(NoAlgorithm)
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +110,7 @@ mod tests {
         assert_eq!(KeyAlgorithm::Rsa(8192).successor(), None, "a weaker key is no successor");
         for made in KeyAlgorithm::MADE {
             assert_eq!(made.successor(), Some(made));
+            assert_eq!(made.to_string().parse::<KeyAlgorithm>().expect("its own text"), made);
         }
     }
 }

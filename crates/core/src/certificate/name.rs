@@ -3,12 +3,11 @@
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
+use super::hex;
+
 /// The name in the string form of RFC 4514: the most specific part first, special characters escaped.
 pub(super) fn rfc4514(name: &X509Name<'_>) -> String {
-    let parts: Vec<String> = name
-        .iter_rdn()
-        .map(|part| part.iter().map(attribute).collect::<Vec<_>>().join("+"))
-        .collect();
+    let parts: Vec<String> = name.iter_rdn().map(|part| part.iter().map(attribute).collect::<Vec<_>>().join("+")).collect();
     parts.into_iter().rev().collect::<Vec<_>>().join(",")
 }
 
@@ -49,7 +48,8 @@ fn escape(text: &str) -> String {
             control if control.is_control() => {
                 let mut bytes = [0; 4];
                 for byte in control.encode_utf8(&mut bytes).bytes() {
-                    escaped.push_str(&format!("\\{byte:02x}"));
+                    escaped.push('\\');
+                    escaped.push_str(&hex(&[byte]));
                 }
             }
             _ => escaped.push(letter),

@@ -1,6 +1,7 @@
 //! The items that every surface shows, made from what is known.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
@@ -18,9 +19,7 @@ impl World {
     pub fn listing(&self, all: bool, now: Now) -> Vec<ItemId> {
         let mut keyed: Vec<(Reverse<Level>, DateTime<Utc>, ItemId)> = Vec::with_capacity(self.identities.len());
         let mut push = |item: Option<Item>| {
-            keyed.extend(item.map(|item| {
-                (Reverse(item.level), item.deadline.unwrap_or(DateTime::<Utc>::MAX_UTC), item.id)
-            }));
+            keyed.extend(item.map(|item| (Reverse(item.level), item.deadline.unwrap_or(DateTime::<Utc>::MAX_UTC), item.id)));
         };
         for id in self.identities.keys() {
             push(self.identity_item(*id, now));
@@ -74,6 +73,28 @@ impl World {
         self.watches.iter().chain(self.sights.keys()).find(|place| self.place_id(place) == id).cloned()
     }
 
+    /// The ids of the items that stand in a place or below it.
+    pub fn items_within(&self, root: &Place) -> BTreeSet<ItemId> {
+        let within = self.sights.iter().filter(|(place, _)| place.is_within(root));
+        let mut ids = BTreeSet::from([self.place_id(root)]);
+        for (place, (_, found)) in within {
+            ids.insert(self.place_id(place));
+            ids.extend(found.iter().filter_map(|(fingerprint, _)| self.identity_of(fingerprint)));
+        }
+        ids
+    }
+
+    /// The places in which the certificates of an item are, or the place that it is.
+    pub fn places_of_item(&self, id: ItemId) -> Vec<Place> {
+        match self.identities.get(&id) {
+            Some(members) => {
+                let places: BTreeSet<Place> = members.iter().flat_map(|member| self.places_of(member)).collect();
+                places.into_iter().collect()
+            }
+            None => self.place_by_id(id).into_iter().collect(),
+        }
+    }
+
     /// The job whose item has this id, or that renews the item of this id.
     pub fn job_by_item(&self, id: ItemId) -> Option<(u64, &Job)> {
         self.jobs().find(|(number, _)| self.renewal_id(*number) == id).or_else(|| self.renewal_of(id))
@@ -115,8 +136,7 @@ impl World {
             }),
         };
         let problem = match (job.and_then(|(_, job)| job.problem()), condition) {
-            (Some(problem), _) => Some(problem.clone()),
-            (None, Some(Condition::Failed(problem))) => Some(problem.clone()),
+            (Some(problem), _) | (None, Some(Condition::Failed(problem))) => Some(problem.clone()),
             _ => None,
         };
         Some(Item {
@@ -139,22 +159,22 @@ impl World {
     /// A place is an item of its own only while no certificate of it can be shown, or part of it cannot be read.
     fn place_item(&self, place: &Place) -> Option<Item> {
         let watched = self.watches.contains(place);
-        let holds_something = || {
-            self.sights.iter().any(|(other, (_, found))| !found.is_empty() && (other == place || other.is_within(place)))
-        };
-        let (state, level, next_step, problem) = match self.sights.get(place).map(|(condition, found)| (condition, found.is_empty())) {
-            Some((Condition::Locked, true)) => {
-                let next = NextStep { who: Who::You, what: "unlock", by: None, action: Some("unlock") };
-                ("locked", Level::Warning, Some(next), None)
-            }
-            Some((Condition::Failed(problem), true)) => {
-                let next = NextStep { who: problem.who(), what: "repair", by: None, action: None };
-                (word_for(problem), Level::Warning, Some(next), Some(problem.clone()))
-            }
-            Some((_, false)) => return None,
-            _ if watched && !holds_something() => ("empty", Level::Notice, None, None),
-            _ => return None,
-        };
+        let holds_something =
+            || self.sights.iter().any(|(other, (_, found))| !found.is_empty() && (other == place || other.is_within(place)));
+        let (state, level, next_step, problem) =
+            match self.sights.get(place).map(|(condition, found)| (condition, found.is_empty())) {
+                Some((Condition::Locked, true)) => {
+                    let next = NextStep { who: Who::You, what: "unlock", by: None, action: Some("unlock") };
+                    ("locked", Level::Warning, Some(next), None)
+                }
+                Some((Condition::Failed(problem), true)) => {
+                    let next = NextStep { who: problem.who(), what: "repair", by: None, action: None };
+                    (word_for(problem), Level::Warning, Some(next), Some(problem.clone()))
+                }
+                Some((_, false)) => return None,
+                _ if watched && !holds_something() => ("empty", Level::Notice, None, None),
+                _ => return None,
+            };
         let path = place.path();
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Some(Item {

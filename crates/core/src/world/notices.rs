@@ -1,5 +1,7 @@
 //! Which warnings are due. Telling the person is the daemon's.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 
 use super::World;
@@ -72,9 +74,16 @@ impl World {
         moments.flatten().filter(|moment| *moment > now).min()
     }
 
-    /// What a person was told about the certificates of an item and has not seen.
-    pub fn unseen(&self, item: ItemId) -> Vec<Fingerprint> {
-        self.told.iter().filter(|(_, told)| told.item == item && !told.seen).map(|(fingerprint, _)| *fingerprint).collect()
+    /// The items that look otherwise now than at `since`, by the passing of time alone.
+    pub fn turned(&self, since: DateTime<Utc>, now: Now) -> BTreeSet<ItemId> {
+        let within = |moment: DateTime<Utc>| since < moment && moment <= now;
+        let turned = |id: &&ItemId| {
+            self.current(**id).iter().any(|member| {
+                let passed = life(member).thresholds(*now.offset()).any(|(_, moment)| within(moment));
+                passed || within(member.certificate.not_before)
+            })
+        };
+        self.identities.keys().filter(turned).copied().collect()
     }
 
     /// The certificates of an item about which a person was told.
@@ -86,8 +95,7 @@ impl World {
 
     /// Each item that warns, with its certificate that ends first. One that is being renewed does not.
     fn warned(&self) -> impl Iterator<Item = (ItemId, Member<'_>)> {
-        let renewing: Vec<ItemId> =
-            self.jobs().filter(|(_, job)| !job.is_ended()).map(|(_, job)| job.start.identity).collect();
+        let renewing: Vec<ItemId> = self.jobs().filter(|(_, job)| !job.is_ended()).map(|(_, job)| job.start.identity).collect();
         self.identities
             .keys()
             .filter(move |id| !renewing.contains(id))
