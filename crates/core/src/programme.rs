@@ -218,9 +218,8 @@ impl Programme {
                 message,
             }
         };
-        let source: Source = toml::from_str(text).map_err(|failure| {
-            error(failure.span().map_or(0, |span| span.start), failure.message().trim().to_owned())
-        })?;
+        let source: Source = toml::from_str(text)
+            .map_err(|failure| error(failure.span().map_or(0, |span| span.start), failure.message().trim().to_owned()))?;
         let at = |span: std::ops::Range<usize>, message: &str| error(span.start, message.to_owned());
 
         let name = source.name.get_ref();
@@ -256,6 +255,8 @@ impl Programme {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const GOOD: &str = BUILT_IN[0].1;
@@ -296,8 +297,45 @@ mod tests {
     #[test]
     fn rules_for_a_new_secret() {
         let rule = SecretRule { kind: SecretKind::Pin, min_length: 4, max_length: 8, digits_only: true, new: NewSecret::Ask };
-        for (secret, fine) in [("1234", true), ("12345678", true), ("123", false), ("123456789", false), ("12a4", false), ("１２３４", false)] {
+        for (secret, fine) in
+            [("1234", true), ("12345678", true), ("123", false), ("123456789", false), ("12a4", false), ("１２３４", false)]
+        {
             assert_eq!(rule.permits(secret), fine, "{secret}");
+        }
+    }
+
+    /// A mistake stands in the text; that of a text that ends too early, where it ends.
+    fn assert_in_text(text: &str) {
+        if let Err(error) = Programme::parse("x.toml", text) {
+            let line = text.split('\n').nth(error.line.checked_sub(1).expect("lines count from 1"));
+            let line = line.expect("the line is in the text");
+            assert!((1..=line.chars().count() + 1).contains(&error.column), "{error} in {text:?}");
+            assert!(!error.message.is_empty(), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(?s).{0,200}") {
+            assert_in_text(&text);
+        }
+
+        #[test]
+        fn no_toml_panics(lines in proptest::collection::vec("[a-z.-]{1,12} = (-?[0-9]{1,22}|\"[^\"]{0,9}\"|\\[\"é\", 1]|true|1e9|\\{ a = 1 \\})|\\[[a-z-]{1,9}\\]|#.*", 0..12)) {
+            assert_in_text(&lines.join("\n"));
+        }
+
+        #[test]
+        fn no_damage_panics(
+            changes in proptest::collection::vec((0..GOOD.len(), 0_usize..30, prop_oneof![Just(String::new()), ".{0,6}", "-?[0-9]{1,20}", "[\\[\\]{}=\",.#\n]{1,3}"]), 1..4)
+        ) {
+            let mut text: Vec<char> = GOOD.chars().collect();
+            for (from, length, to) in changes {
+                let from = from.min(text.len());
+                let end = (from + length).min(text.len());
+                text.splice(from..end, to.chars());
+            }
+            assert_in_text(&text.into_iter().collect::<String>());
         }
     }
 }
