@@ -1,3 +1,245 @@
-//! The daemon as a library: production and tests compose it from the same parts.
+//! The daemon as a library. [`run`] is the one composition root: production and tests hand it other parts, not another path.
 
+pub mod authorities;
+pub mod bus;
+pub mod clock;
+pub mod config;
+pub mod engine;
 pub mod helper;
+pub mod journal;
+mod random;
+pub mod runner;
+mod service;
+pub mod stores;
+
+use std::fs::{File, TryLockError};
+use std::future::Future;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use obnova_core::record::Record;
+use obnova_core::{Place, Programme, World};
+use tokio::sync::{Notify, mpsc};
+use zbus::fdo::RequestNameFlags;
+use zbus::{Connection, MessageStream};
+
+use bus::Desk;
+use bus::agents::{Agents, Requester};
+use bus::views::Household;
+use clock::Clock;
+use config::Settings;
+use engine::{Engine, EngineError, Loaded};
+use helper::Helper;
+use journal::{Journal, JournalError};
+use runner::{Runner, Tools};
+use stores::Surveyor;
+
+/// What the daemon is made of.
+pub struct Parts {
+    /// How it is spoken to: a bus, or the one peer of a socket pair.
+    pub connection: Connection,
+    /// The name that it takes on the bus, last of all; `None` over a socket pair.
+    pub bus_name: Option<&'static str>,
+    /// Where its state lies.
+    pub state_dir: PathBuf,
+    /// What the configuration says.
+    pub settings: Settings,
+    /// How certificates are renewed.
+    pub programmes: Vec<Programme>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who touches keys.
+    pub helper: Helper,
+    /// Whose items these are.
+    pub household: Household,
+    /// Only this user may call; `None` over a socket pair.
+    pub only_uid: Option<u32>,
+    /// With nothing to watch and nobody there, end after so long; the bus starts the daemon again.
+    pub idle_exit: Option<Duration>,
+}
+
+/// Why the daemon ended, or did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The state directory cannot be used.
+    #[error("the state directory {path} cannot be used")]
+    StateDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another daemon works on it.
+    #[error("another obnovad works on the state directory {0}")]
+    Locked(PathBuf),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal cannot be replayed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The kernel reports no changes of files.
+    #[error("files cannot be watched for changes")]
+    Watching(#[source] std::io::Error),
+    /// Another daemon has the bus name.
+    #[error("another program has the bus name {0}")]
+    NameTaken(&'static str),
+    /// The bus failed.
+    #[error("the bus failed")]
+    Bus(#[from] zbus::Error),
+    /// The bus has gone away.
+    #[error("the connection to the bus is lost")]
+    BusLost,
+    /// The engine does not answer.
+    #[error("the engine has stopped: {0}")]
+    Engineless(obnova_core::Problem),
+}
+
+/// Runs the daemon until `stop` is ready, the bus goes away, or there is nothing to do.
+pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+    let _lock = lock(&parts.state_dir)?;
+    let (journal, contents) = Journal::open(&parts.state_dir)?;
+    let known = contents.seen.iter().map(|seen| (seen.place.clone(), seen.stamp)).collect();
+    let (publish, publications) = mpsc::unbounded_channel();
+    let notifiers = Arc::new(AtomicUsize::new(0));
+    let world = World::new(parts.programmes);
+    let clock = Arc::clone(&parts.clock);
+    let loaded = Loaded::replay(world, journal.clone(), contents, clock, publish, Arc::clone(&notifiers)).await?;
+    let (sightings, seen) = mpsc::channel(16);
+    let (surveyor, _surveying) = Surveyor::start(parts.helper.clone(), known, sightings).map_err(RunError::Watching)?;
+    let unfinished: Vec<u64> = loaded.world().jobs().filter(|(_, job)| !job.is_ended()).map(|(number, _)| number).collect();
+    let engine = loaded.start();
+    let agents = Agents::new(parts.connection.clone(), notifiers);
+    let runner = Runner::new(Tools {
+        engine: engine.clone(),
+        helper: parts.helper,
+        agents: Arc::clone(&agents),
+        surveyor: surveyor.clone(),
+        clock: parts.clock,
+        pending: parts.state_dir.join("pending"),
+    });
+    let desk = Desk {
+        engine: engine.clone(),
+        runner: runner.clone(),
+        surveyor: surveyor.clone(),
+        agents,
+        household: parts.household,
+        only_uid: parts.only_uid,
+    };
+    bus::serve(&parts.connection, &desk, &unfinished).await?;
+    let mut messages = MessageStream::from(&parts.connection);
+    if let Some(name) = parts.bus_name {
+        let taken = parts.connection.request_name_with_flags(name, RequestNameFlags::DoNotQueue.into()).await;
+        taken.map_err(|error| match error {
+            zbus::Error::NameTaken => RunError::NameTaken(name),
+            other => RunError::Bus(other),
+        })?;
+    }
+    let (sequence, chain) = journal.head().await?;
+    tracing::info!(records = sequence, head = %chain, "ready");
+    let changed = Arc::new(Notify::new());
+    service::ready();
+    changed.notify_one();
+
+    let look = tokio::spawn(look(engine.clone(), surveyor, parts.settings.watch, seen));
+    let speak = service::speak(desk.clone(), Arc::clone(&changed));
+    let moved = Arc::new(Notify::new());
+    let publishing = {
+        let moved = Arc::clone(&moved);
+        let tell = move || [&changed, &moved].into_iter().for_each(|waiting| waiting.notify_one());
+        bus::publish(parts.connection.clone(), desk.clone(), publications, tell)
+    };
+    for number in unfinished {
+        runner.drive(number, requester(&engine, number).await?);
+        runner.tidy(number).await;
+    }
+    let ended = tokio::select! {
+        () = stop => Ok(()),
+        () = until_closed(&mut messages) => Err(RunError::BusLost),
+        result = publishing => result.map_err(RunError::Bus),
+        problem = speak => Err(RunError::Engineless(problem)),
+        () = idle(&desk, parts.idle_exit, &moved) => Ok(()),
+    };
+    service::stopping();
+    look.abort();
+    runner.stop_all().await;
+    let (sequence, chain) = journal.head().await?;
+    tracing::info!(records = sequence, head = %chain, "stopped");
+    ended
+}
+
+/// Takes the state directory for this process alone, until the file is dropped.
+fn lock(directory: &Path) -> Result<File, RunError> {
+    let failed = |source| RunError::StateDir { path: directory.to_owned(), source };
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.create(true).truncate(false).write(true).mode(0o600).open(directory.join("lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(RunError::Locked(directory.to_owned())),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// Looks into all watched places, then listens for what changes in them.
+async fn look(engine: Engine, surveyor: Surveyor, configured: Vec<Place>, mut seen: mpsc::Receiver<Vec<stores::Sighting>>) {
+    let looked = async {
+        engine
+            .write(move |world, _| {
+                let new = configured.into_iter().filter(|place| !world.is_watched(place));
+                Ok(new.map(|place| Record::Watched { place }).collect())
+            })
+            .await?;
+        engine.forget_unwatched().await?;
+        let roots: Vec<Place> = engine.read(|state| state.world.watches().cloned().collect()).await?;
+        let sightings = surveyor.watch_all(roots).await;
+        engine.see(sightings).await?;
+        while let Some(sightings) = seen.recv().await {
+            engine.see(sightings).await?;
+        }
+        Ok::<(), obnova_core::Problem>(())
+    };
+    if let Err(problem) = looked.await {
+        tracing::error!(%problem, "the places are watched no more");
+    }
+}
+
+/// Who is asked about a job after a restart: any agent of the user who started it.
+async fn requester(engine: &Engine, number: u64) -> Result<Requester, RunError> {
+    let uid = engine.read(move |state| state.world.job(number).and_then(|job| job.start.uid)).await;
+    Ok(Requester { sender: None, uid: uid.map_err(RunError::Engineless)? })
+}
+
+async fn until_closed(messages: &mut MessageStream) {
+    while let Some(Ok(_)) = messages.next().await {}
+}
+
+/// Ready once nothing has been watched and nobody has been there for the whole of the time.
+async fn idle(desk: &Desk, after: Option<Duration>, moved: &Notify) {
+    let Some(after) = after else { return std::future::pending().await };
+    let mut quiet_before = None;
+    loop {
+        let revision = desk.engine.read(|state| {
+            let nothing = state.world.watches().next().is_none() && state.world.jobs().all(|(_, job)| job.is_ended());
+            nothing.then_some(state.revision)
+        });
+        let Ok(revision) = revision.await else { return };
+        let quiet = if desk.agents.is_empty().await { revision } else { None };
+        if quiet.is_some() && quiet == quiet_before {
+            tracing::info!("nothing is watched and nobody is here");
+            return;
+        }
+        quiet_before = quiet;
+        if quiet.is_some() {
+            tokio::time::sleep(after).await;
+        } else {
+            // Something is watched, or somebody is here: asleep until that changes.
+            moved.notified().await;
+        }
+    }
+}

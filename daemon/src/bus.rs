@@ -1,0 +1,99 @@
+//! The daemon on D-Bus: objects, signals, questions. What they mean is decided elsewhere; here it is said and asked.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use obnova_api::MANAGER_PATH;
+use obnova_core::ItemId;
+use tokio::sync::mpsc;
+use zbus::Connection;
+use zbus::object_server::SignalEmitter;
+
+use crate::engine::{Engine, Publication};
+use crate::runner::Runner;
+use crate::stores::Surveyor;
+
+mod act;
+pub mod agents;
+mod job;
+mod log;
+mod manager;
+pub mod views;
+
+use agents::Agents;
+use manager::Manager;
+use views::Household;
+
+/// What the objects need to do their work.
+#[derive(Clone)]
+pub struct Desk {
+    /// What is known.
+    pub engine: Engine,
+    /// Who does the renewals.
+    pub runner: Runner,
+    /// Who looks into the places.
+    pub surveyor: Surveyor,
+    /// Who can be asked.
+    pub agents: Arc<Agents>,
+    /// Whose items these are.
+    pub household: Household,
+    /// Only this user may call; `None`: whoever holds the other end of the socket.
+    pub only_uid: Option<u32>,
+}
+
+/// Puts the manager and the unfinished jobs on the connection. The bus name is taken by the caller, last of all.
+pub async fn serve(connection: &Connection, desk: &Desk, unfinished: &[u64]) -> zbus::Result<()> {
+    connection.object_server().at(MANAGER_PATH, Manager::new(desk.clone())).await?;
+    for number in unfinished {
+        job::serve(connection, desk, *number).await?;
+    }
+    Ok(())
+}
+
+/// Turns what the engine publishes into signals, those of one moment together; ends with the engine. `changed` is told each
+/// time something has changed.
+pub async fn publish(
+    connection: Connection,
+    desk: Desk,
+    mut publications: mpsc::UnboundedReceiver<Publication>,
+    changed: impl Fn(),
+) -> zbus::Result<()> {
+    let emitter = SignalEmitter::new(&connection, MANAGER_PATH)?.into_owned();
+    let mut batch = Vec::new();
+    while publications.recv_many(&mut batch, 1024).await > 0 {
+        let (mut there, mut gone, mut jobs) = (BTreeSet::<ItemId>::new(), BTreeSet::<ItemId>::new(), BTreeSet::new());
+        let (mut notices, mut revision) = (Vec::new(), 0);
+        for publication in batch.drain(..) {
+            match publication {
+                Publication::Changed(ids, counted) => {
+                    revision = revision.max(counted);
+                    gone.retain(|id| !ids.contains(id));
+                    there.extend(ids);
+                }
+                Publication::Removed(ids) => {
+                    there.retain(|id| !ids.contains(id));
+                    gone.extend(ids);
+                }
+                Publication::Noticed(id, event, level) => notices.push((id, event, level)),
+                Publication::Job(number) => {
+                    jobs.insert(number);
+                }
+            }
+        }
+        let text = |ids: BTreeSet<ItemId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
+        if !there.is_empty() {
+            Manager::changed(&emitter, text(there), revision).await?;
+        }
+        if !gone.is_empty() {
+            Manager::removed(&emitter, text(gone)).await?;
+        }
+        for number in jobs {
+            job::publish(&connection, &desk, number).await?;
+        }
+        for (id, event, level) in notices {
+            Manager::noticed(&emitter, id.to_string(), event.to_owned(), views::level(level).as_str().to_owned()).await?;
+        }
+        changed();
+    }
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! What callers do about items: who may, and which records or jobs come of it.
+
+use chrono::{DateTime, Utc};
+use obnova_api::{Error, Options, QuestionView};
+use obnova_core::job::{JobEvent, Old, Phase, Start};
+use obnova_core::record::Record;
+use obnova_core::world::Condition;
+use obnova_core::{ItemId, Now, Place, Problem, Scheme, World};
+use zbus::Connection;
+use zbus::fdo::DBusProxy;
+use zbus::message::Header;
+
+use super::agents::Requester;
+use super::{Desk, views};
+
+impl Desk {
+    /// Who calls; an error where they may not.
+    pub(super) async fn requester(&self, header: &Header<'_>, connection: &Connection) -> Result<Requester, Error> {
+        let (Some(only), Some(sender)) = (self.only_uid, header.sender()) else { return Ok(Requester::default()) };
+        let uid = DBusProxy::new(connection).await?.get_connection_unix_user(sender.clone().into()).await?;
+        if uid != only {
+            return Err(views::error(&Problem::NotAuthorized {}));
+        }
+        Ok(Requester { sender: Some(sender.to_owned().into()), uid: Some(uid) })
+    }
+
+    /// Does something about an item; the number of the job that it started or moved on.
+    pub(super) async fn act(
+        &self,
+        id: ItemId,
+        action: &str,
+        options: &Options,
+        requester: Requester,
+    ) -> Result<Option<u64>, Problem> {
+        match action {
+            "renew" => self.renew(id, options.to.as_deref(), requester).await.map(Some),
+            "resume" => {
+                let number = self.job_of(id).await?;
+                self.resume(number, requester).await?;
+                Ok(Some(number))
+            }
+            "cancel" => {
+                let number = self.job_of(id).await?;
+                self.cancel(number).await?;
+                Ok(Some(number))
+            }
+            "unlock" => self.unlock(id, &requester).await.map(|()| None),
+            "snooze" => {
+                let until = options.until.as_deref().unwrap_or_default();
+                let wrong = || Problem::InvalidArgument { argument: "until".into(), value: until.to_owned() };
+                let until = DateTime::parse_from_rfc3339(until).map_err(|_| wrong())?.to_utc();
+                self.mark(id, action, Some(until)).await.map(|()| None)
+            }
+            "seen" | "dismiss" => self.mark(id, action, None).await.map(|()| None),
+            _ => Err(Problem::InvalidArgument { argument: "action".into(), value: action.to_owned() }),
+        }
+    }
+
+    /// Starts a renewal, or goes on with one that waits.
+    async fn renew(&self, id: ItemId, to: Option<&str>, requester: Requester) -> Result<u64, Problem> {
+        let waiting = self.engine.read(move |state| {
+            state.world.renewal_of(id).map(|(number, job)| (number, matches!(job.phase, Phase::Waiting(..))))
+        });
+        match waiting.await? {
+            Some((number, true)) => {
+                self.resume(number, requester).await?;
+                return Ok(number);
+            }
+            Some((number, false)) => return Err(Problem::AlreadyRenewing { job: number.to_string() }),
+            None => {}
+        }
+        let (to, uid) = (to.map(str::to_owned), requester.uid);
+        self.engine
+            .write(move |world, now| {
+                let start = start(world, id, to.as_deref(), uid, now)?;
+                let what = JobEvent::Started(Box::new(start));
+                Ok(vec![Record::Job { job: world.next_job(), what }])
+            })
+            .await?;
+        let number = self.engine.read(move |state| state.world.renewal_of(id).map(|(number, _)| number)).await?;
+        let number = number.ok_or(Problem::Internal { detail: "the renewal that began is not there".into() })?;
+        self.runner.drive(number, requester);
+        Ok(number)
+    }
+
+    /// Goes on with a job that waits.
+    pub(super) async fn resume(&self, number: u64, requester: Requester) -> Result<(), Problem> {
+        self.engine
+            .write(move |world, _| match world.job(number).map(|job| &job.phase) {
+                Some(Phase::Waiting(..)) => Ok(vec![Record::Job { job: number, what: JobEvent::Resumed {} }]),
+                _ => Err(Problem::NotWaiting { job: number.to_string() }),
+            })
+            .await?;
+        self.runner.drive(number, requester);
+        Ok(())
+    }
+
+    /// Ends a job.
+    pub(super) async fn cancel(&self, number: u64) -> Result<(), Problem> {
+        self.runner.stop(number).await;
+        self.engine
+            .write(move |world, _| match world.job(number) {
+                Some(job) if !job.is_ended() => Ok(vec![Record::Job { job: number, what: JobEvent::Cancelled {} }]),
+                Some(job) => Err(Problem::NotPossible { action: "cancel".into(), state: job.state().into() }),
+                None => Err(Problem::NoSuchItem { id: number.to_string() }),
+            })
+            .await?;
+        self.runner.tidy(number).await;
+        Ok(())
+    }
+
+    async fn job_of(&self, id: ItemId) -> Result<u64, Problem> {
+        let number = self.engine.read(move |state| state.world.job_by_item(id).map(|(number, _)| number)).await?;
+        number.ok_or(Problem::NoSuchItem { id: id.to_string() })
+    }
+
+    /// Writes down that a person has seen a warning, or wants it later.
+    async fn mark(&self, id: ItemId, action: &str, until: Option<DateTime<Utc>>) -> Result<(), Problem> {
+        let action = action.to_owned();
+        self.engine
+            .write(move |world, now| {
+                let item = world.item(id, now).ok_or(Problem::NoSuchItem { id: id.to_string() })?;
+                let told = world.told(id);
+                if told.is_empty() && until.is_some() {
+                    return Err(Problem::NotPossible { action, state: item.state.into() });
+                }
+                let record = |certificate| match until {
+                    Some(until) => Record::Snoozed { certificate, name: item.name.clone(), until },
+                    None => Record::Seen { certificate, name: item.name.clone() },
+                };
+                Ok(told.into_iter().map(record).collect())
+            })
+            .await
+    }
+
+    /// Watches a place, asking for its password where it needs one. Nothing is watched that could not be read once.
+    pub(super) async fn watch(&self, place: Place, requester: &Requester) -> Result<Vec<ItemId>, Problem> {
+        let watched = place.clone();
+        let known = self.engine.read(move |state| state.world.is_watched(&watched)).await?;
+        let mut sightings = self.surveyor.watch(place.clone()).await;
+        let mine = sightings.iter().find(|sighting| sighting.place == place);
+        let condition = mine.and_then(|sighting| sighting.sight.as_ref()).map(|sight| sight.condition.clone());
+        let opened = match condition {
+            Some(Condition::Failed(problem)) => Err(problem),
+            Some(Condition::Locked | Condition::Changed) => self.open(&place, "watch", requester).await.map(Some),
+            Some(Condition::Readable) | None => Ok(None),
+        };
+        match opened {
+            Ok(Some(sighting)) => {
+                sightings.retain(|other| other.place != place);
+                sightings.push(sighting);
+            }
+            Ok(None) => {}
+            Err(problem) => {
+                if !known {
+                    self.surveyor.unwatch(place).await;
+                }
+                return Err(problem);
+            }
+        }
+        if !known {
+            let place = place.clone();
+            self.engine.write(move |_, _| Ok(vec![Record::Watched { place }])).await?;
+        }
+        self.engine.see(sightings).await?;
+        let ids = self.engine.read(move |state| {
+            let now = state.now();
+            let within = state.world.items_within(&place);
+            within.into_iter().filter(|id| state.world.item(*id, now).is_some()).collect()
+        });
+        ids.await
+    }
+
+    /// Watches the places of an item no longer: a place that was named is forgotten, one below a directory passed over.
+    pub(super) async fn unwatch(&self, id: ItemId) -> Result<(), Problem> {
+        let (roots, files) = self
+            .engine
+            .read(move |state| {
+                let places = state.world.places_of_item(id);
+                let (roots, files): (Vec<_>, Vec<_>) = places.into_iter().partition(|place| state.world.is_watched(place));
+                (roots, files)
+            })
+            .await?;
+        if roots.is_empty() && files.is_empty() {
+            return Err(Problem::NoSuchItem { id: id.to_string() });
+        }
+        let records = roots.iter().cloned().map(|place| Record::Unwatched { place });
+        let records: Vec<Record> = records.chain(files.iter().cloned().map(|place| Record::Excluded { place })).collect();
+        self.engine.write(move |_, _| Ok(records)).await?;
+        for root in roots {
+            self.surveyor.unwatch(root).await;
+        }
+        self.engine.forget_unwatched().await
+    }
+
+    /// Opens what is locked below an item.
+    async fn unlock(&self, id: ItemId, requester: &Requester) -> Result<(), Problem> {
+        let locked = self.engine.read(move |state| {
+            let locked = |place: &Place| {
+                let sight = state.world.sight(place);
+                sight.is_some_and(|sight| matches!(sight.condition, Condition::Locked | Condition::Changed))
+            };
+            state.world.places_of_item(id).into_iter().filter(locked).collect::<Vec<_>>()
+        });
+        let locked = locked.await?;
+        if locked.is_empty() {
+            return Err(Problem::NotPossible { action: "unlock".into(), state: "readable".into() });
+        }
+        for place in locked {
+            let sighting = self.open(&place, "unlock", requester).await?;
+            self.engine.see(vec![sighting]).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks for a place's password until it opens or the person has enough.
+    async fn open(&self, place: &Place, about: &str, requester: &Requester) -> Result<crate::stores::Sighting, Problem> {
+        let path = place.path();
+        let item = place.clone();
+        let item = self.engine.read(move |state| state.world.place_id(&item)).await?;
+        let mut question = QuestionView {
+            id: crate::random::hex(8),
+            item: item.to_string(),
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            about: about.into(),
+            secret: Some("password".into()),
+            uses: Some(vec!["open-old".into()]),
+            args: Some([("path".to_owned(), path.display().to_string())].into()),
+            ..QuestionView::default()
+        };
+        loop {
+            let secret = self.agents.secret(requester, &question).await?;
+            match self.surveyor.open(place, &secret).await {
+                Err(Problem::WrongSecret { .. }) => question.refused = Some(true),
+                other => return other,
+            }
+        }
+    }
+}
+
+/// What a renewal of this item is about.
+fn start(world: &World, id: ItemId, to: Option<&str>, uid: Option<u32>, now: Now) -> Result<Start, Problem> {
+    let item = world.item(id, now).ok_or(Problem::NoSuchItem { id: id.to_string() })?;
+    let current = world.current(id);
+    let Some(member) = current.first() else {
+        return Err(match item.state {
+            "retired" => Problem::AlreadyRenewed {},
+            state => Problem::NotPossible { action: "renew".into(), state: state.into() },
+        });
+    };
+    let certificate = member.certificate;
+    let place = world.places_of(&certificate.fingerprint).into_iter().next();
+    let place = place.ok_or(Problem::NoSuchItem { id: id.to_string() })?;
+    let programme = world.programme_of(certificate).ok_or(Problem::NoProgramme {})?;
+    if !member.key_held {
+        return Err(Problem::NoKey { path: place.path().display().to_string() });
+    }
+    let to = to.map(|path| target(path, place.scheme())).transpose()?;
+    Ok(Start {
+        identity: id,
+        name: certificate.name.to_string(),
+        programme: programme.name.clone(),
+        plan: programme.plan.clone(),
+        old: Old {
+            certificate: certificate.fingerprint,
+            role: member.role.to_owned(),
+            place,
+            not_after: certificate.not_after,
+        },
+        to,
+        uid,
+    })
+}
+
+/// The place that a person means by `--to`.
+fn target(path: &str, scheme: Scheme) -> Result<Place, Problem> {
+    let wrong = || Problem::InvalidArgument { argument: "to".into(), value: path.to_owned() };
+    let path = std::path::Path::new(path);
+    let named = path.file_name().is_some() && !path.as_os_str().as_encoded_bytes().ends_with(b"/");
+    if path.is_absolute() && named { Ok(Place::new(scheme, path)) } else { Err(wrong()) }
+}

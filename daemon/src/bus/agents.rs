@@ -1,0 +1,199 @@
+//! Whoever can ask the person: who has registered, and how they are asked. What is asked is the runner's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use obnova_api::{AgentOptions, AgentProxy, Error, QuestionView};
+use obnova_core::Problem;
+use obnova_secret::Secret;
+use tokio::sync::Mutex;
+use zbus::Connection;
+use zbus::fdo::DBusProxy;
+use zbus::names::{BusName, OwnedUniqueName};
+use zbus::proxy::CacheProperties;
+use zbus::zvariant::OwnedObjectPath;
+
+/// How long a question may stay open.
+const PATIENCE: Duration = Duration::from_mins(10);
+
+/// How long an agent that has said "there it is" may keep the pipe open.
+const PIPE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest secret, in bytes.
+const LONGEST: usize = 1024;
+
+/// Who started something: only agents of the same user are asked about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requester {
+    /// The caller's unique name; `None` over a socket pair, or after a restart.
+    pub sender: Option<OwnedUniqueName>,
+    /// The caller's user id; `None` over a socket pair, which only one process holds.
+    pub uid: Option<u32>,
+}
+
+#[derive(Clone, Debug)]
+struct Agent {
+    requester: Requester,
+    path: OwnedObjectPath,
+    notifies: bool,
+}
+
+/// The registered agents.
+pub struct Agents {
+    connection: Connection,
+    /// Shared by the bus (which registers) and the renewals (which ask).
+    registered: Mutex<Vec<Agent>>,
+    notifiers: Arc<AtomicUsize>,
+}
+
+impl Agents {
+    /// Nobody yet. `notifiers` is kept at the number of agents that show notices.
+    pub fn new(connection: Connection, notifiers: Arc<AtomicUsize>) -> Arc<Self> {
+        Arc::new(Self { connection, registered: Mutex::new(Vec::new()), notifiers })
+    }
+
+    /// Registers an agent; it is forgotten when its connection leaves the bus.
+    pub async fn register(
+        self: &Arc<Self>,
+        requester: Requester,
+        path: OwnedObjectPath,
+        options: &AgentOptions,
+    ) -> zbus::Result<()> {
+        if let Some(sender) = requester.sender.clone() {
+            let bus = DBusProxy::new(&self.connection).await?;
+            // One match for this one name: arrivals of strangers on the bus must not wake the daemon.
+            let mut leaves = bus.receive_name_owner_changed_with_args(&[(0, sender.as_str())]).await?;
+            let agents = Arc::clone(self);
+            tokio::spawn(async move {
+                while let Some(signal) = leaves.next().await {
+                    if signal.args().is_ok_and(|args| args.new_owner().is_none()) {
+                        agents.forget(|agent| agent.requester.sender.as_ref() == Some(&sender)).await;
+                        return;
+                    }
+                }
+            });
+        }
+        let agent = Agent { requester, path, notifies: options.notifies.unwrap_or(false) };
+        let mut registered = self.registered.lock().await;
+        registered.retain(|other| (&other.requester, &other.path) != (&agent.requester, &agent.path));
+        registered.push(agent);
+        self.count(&registered);
+        Ok(())
+    }
+
+    /// Undoes [`Agents::register`].
+    pub async fn unregister(&self, requester: &Requester, path: &OwnedObjectPath) {
+        self.forget(|agent| agent.requester.sender == requester.sender && agent.path == *path).await;
+    }
+
+    /// The connection on which they are asked.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Whether nobody has registered.
+    pub async fn is_empty(&self) -> bool {
+        self.registered.lock().await.is_empty()
+    }
+
+    /// Asks for a secret that exists.
+    pub async fn secret(&self, whom: &Requester, question: &QuestionView) -> Result<Secret, Problem> {
+        self.ask_secret(whom, question, false).await
+    }
+
+    /// Asks for a new secret.
+    pub async fn new_secret(&self, whom: &Requester, question: &QuestionView) -> Result<Secret, Problem> {
+        self.ask_secret(whom, question, true).await
+    }
+
+    /// Asks for a yes.
+    pub async fn consent(&self, whom: &Requester, question: &QuestionView) -> Result<bool, Problem> {
+        loop {
+            let (agent, proxy) = self.choose(whom).await?;
+            match tokio::time::timeout(PATIENCE, proxy.consent(question)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => self.judge(&agent, error).await?,
+                Err(_) => return Err(lapse(&proxy, question).await),
+            }
+        }
+    }
+
+    async fn ask_secret(&self, whom: &Requester, question: &QuestionView, new: bool) -> Result<Secret, Problem> {
+        loop {
+            let (agent, proxy) = self.choose(whom).await?;
+            let (answer, theirs) = obnova_secret::pipe().map_err(internal)?;
+            let theirs: zbus::zvariant::OwnedFd = theirs.into();
+            let call =
+                async { if new { proxy.new_secret(question, theirs).await } else { proxy.secret(question, theirs).await } };
+            match tokio::time::timeout(PATIENCE, call).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    self.judge(&agent, error).await?;
+                    continue;
+                }
+                Err(_) => return Err(lapse(&proxy, question).await),
+            }
+            let read = tokio::time::timeout(PIPE_PATIENCE, Secret::read_from_pipe(answer, LONGEST)).await;
+            return read.map_err(|_| Problem::Refused {})?.map_err(internal);
+        }
+    }
+
+    /// The agent that is asked: the one on the connection that started it, else the newest of the same user.
+    async fn choose(&self, whom: &Requester) -> Result<(Agent, AgentProxy<'static>), Problem> {
+        let agent = {
+            let registered = self.registered.lock().await;
+            let own = registered.iter().rev().find(|agent| agent.requester == *whom);
+            own.or_else(|| registered.iter().rev().find(|agent| agent.requester.uid == whom.uid)).cloned()
+        };
+        let agent = agent.ok_or(Problem::NoAgent {})?;
+        let destination: BusName<'static> = match &agent.requester.sender {
+            Some(name) => name.clone().into_inner().into(),
+            // Over a socket pair there is one other side, whatever it is called.
+            None => BusName::from_static_str(obnova_api::BUS_NAME).map_err(internal)?,
+        };
+        let proxy = AgentProxy::builder(&self.connection)
+            .destination(destination)
+            .and_then(|builder| builder.path(agent.path.clone()))
+            .map_err(internal)?
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await
+            .map_err(internal)?;
+        Ok((agent, proxy))
+    }
+
+    /// What an agent's failure means: a refusal is the person's; an agent that is gone is forgotten, and another is asked.
+    async fn judge(&self, agent: &Agent, error: Error) -> Result<(), Problem> {
+        match error {
+            Error::Problem(_) => Err(Problem::Refused {}),
+            Error::Bus(error) => {
+                tracing::debug!(%error, "an agent cannot be asked");
+                self.forget(|other| (&other.requester, &other.path) == (&agent.requester, &agent.path)).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn forget(&self, which: impl Fn(&Agent) -> bool) {
+        let mut registered = self.registered.lock().await;
+        registered.retain(|agent| !which(agent));
+        self.count(&registered);
+    }
+
+    fn count(&self, registered: &[Agent]) {
+        self.notifiers.store(registered.iter().filter(|agent| agent.notifies).count(), Ordering::Relaxed);
+    }
+}
+
+async fn lapse(proxy: &AgentProxy<'_>, question: &QuestionView) -> Problem {
+    if let Err(error) = proxy.withdraw(&question.id).await {
+        tracing::debug!(%error, "a question that has lapsed cannot be withdrawn");
+    }
+    Problem::Refused {}
+}
+
+fn internal(error: impl std::fmt::Display) -> Problem {
+    Problem::Internal { detail: error.to_string() }
+}

@@ -1,0 +1,210 @@
+//! `org.obnova.Manager1`: items and what is done about them, page by page.
+
+use chrono::DateTime;
+use obnova_api::dict::Dictionary;
+use obnova_api::{AgentOptions, Error, ItemView, LogView, Options, PAGE, Result, StatusView};
+use obnova_core::{ItemId, Place, Problem};
+use zbus::message::Header;
+use zbus::object_server::SignalEmitter;
+use zbus::zvariant::{ObjectPath, OwnedObjectPath, OwnedValue};
+
+use super::{Desk, log, views};
+use crate::engine::{State, journal_problem};
+use crate::journal::Query;
+
+/// The most lines that one call of `Log` returns.
+const LOG_PAGE: u32 = 1000;
+
+/// The manager on the bus.
+pub(super) struct Manager {
+    desk: Desk,
+}
+
+impl Manager {
+    pub(super) fn new(desk: Desk) -> Self {
+        Self { desk }
+    }
+}
+
+#[zbus::interface(name = "org.obnova.Manager1")]
+impl Manager {
+    async fn items(&self, filter: Dictionary, after: &str, limit: u32) -> Result<(Vec<ItemView>, String)> {
+        let all = flag(&filter, "all")?;
+        let kind = text(&filter, "kind")?;
+        let after = if after.is_empty() { None } else { Some(parse_id(after)?) };
+        let limit = limit.min(PAGE) as usize;
+        let household = self.desk.household.clone();
+        let page = self.desk.engine.read(move |state| page(state, all, kind.as_deref(), after, limit, &household));
+        page.await.map_err(wire)
+    }
+
+    async fn item(&self, id: &str) -> Result<ItemView> {
+        let parsed = parse_id(id)?;
+        let household = self.desk.household.clone();
+        let view = self.desk.engine.read(move |state| {
+            let item = state.world.item(parsed, state.now())?;
+            Some(views::item(&item, &state.world, &household))
+        });
+        view.await.map_err(wire)?.ok_or_else(|| no_such_item(id))
+    }
+
+    async fn act(
+        &self,
+        id: &str,
+        action: &str,
+        options: Options,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &zbus::Connection,
+    ) -> Result<OwnedObjectPath> {
+        let requester = self.desk.requester(&header, connection).await?;
+        let job = self.desk.act(parse_id(id)?, action, &options, requester).await.map_err(wire)?;
+        let path = match job {
+            Some(number) => {
+                super::job::serve(connection, &self.desk, number).await?;
+                views::job_path(number)
+            }
+            None => "/".to_owned(),
+        };
+        OwnedObjectPath::try_from(path).map_err(|error| Error::Bus(error.into()))
+    }
+
+    async fn watch(
+        &self,
+        place: &str,
+        options: Options,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &zbus::Connection,
+    ) -> Result<Vec<String>> {
+        let requester = self.desk.requester(&header, connection).await?;
+        if let Some(option) = options.to.map(|_| "to").or(options.until.map(|_| "until")) {
+            return Err(Error::new("invalid-argument", [("argument", option.to_owned()), ("value", "watch".to_owned())]));
+        }
+        let place = Place::parse(place)
+            .map_err(|error| wire(Problem::InvalidPlace { place: place.to_owned(), reason: error.to_string() }))?;
+        let ids = self.desk.watch(place, &requester).await.map_err(wire)?;
+        Ok(ids.iter().map(ToString::to_string).collect())
+    }
+
+    async fn unwatch(
+        &self,
+        id: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &zbus::Connection,
+    ) -> Result<()> {
+        self.desk.requester(&header, connection).await?;
+        self.desk.unwatch(parse_id(id)?).await.map_err(wire)
+    }
+
+    async fn status(&self) -> Result<StatusView> {
+        let household = self.desk.household.clone();
+        self.desk.engine.read(move |state| views::status(state, &household)).await.map_err(wire)
+    }
+
+    async fn log(&self, filter: Dictionary, after: u64, limit: u32) -> Result<Vec<LogView>> {
+        let since = text(&filter, "since")?.map(|text| parse_time("since", &text)).transpose()?;
+        let last = filter.get("last").map(|value| u32::try_from(value).map_err(|_| wrong("last"))).transpose()?;
+        let query = Query { after, since, last, limit: limit.min(LOG_PAGE) };
+        let entries = self.desk.engine.journal().read(query).await.map_err(|error| wire(journal_problem(&error)))?;
+        let lines = self.desk.engine.read(move |state| entries.iter().map(|entry| log::line(entry, &state.world)).collect());
+        lines.await.map_err(wire)
+    }
+
+    async fn register_agent(
+        &self,
+        path: ObjectPath<'_>,
+        options: AgentOptions,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &zbus::Connection,
+    ) -> Result<()> {
+        let requester = self.desk.requester(&header, connection).await?;
+        self.desk.agents.register(requester, path.into_owned().into(), &options).await?;
+        if options.notifies.unwrap_or(false) {
+            self.desk.engine.greet().await.map_err(wire)?;
+        }
+        Ok(())
+    }
+
+    async fn unregister_agent(
+        &self,
+        path: ObjectPath<'_>,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &zbus::Connection,
+    ) -> Result<()> {
+        let requester = self.desk.requester(&header, connection).await?;
+        self.desk.agents.unregister(&requester, &path.into_owned().into()).await;
+        Ok(())
+    }
+
+    #[zbus(signal)]
+    pub(super) async fn changed(emitter: &SignalEmitter<'_>, ids: Vec<String>, revision: u64) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    pub(super) async fn removed(emitter: &SignalEmitter<'_>, ids: Vec<String>) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    pub(super) async fn noticed(emitter: &SignalEmitter<'_>, id: String, event: String, level: String) -> zbus::Result<()>;
+}
+
+/// A page of the listing. An item that has gone since the last page ends nothing: the next ones are found by its place in
+/// the order, which is the order of the present listing.
+fn page(
+    state: &mut State,
+    all: bool,
+    kind: Option<&str>,
+    after: Option<ItemId>,
+    limit: usize,
+    household: &views::Household,
+) -> (Vec<ItemView>, String) {
+    let ids = if kind == Some("renewal") { state.world.renewals().into() } else { state.listing(all) };
+    let from = after.and_then(|after| ids.iter().position(|id| *id == after)).map_or(0, |position| position + 1);
+    let from = if after.is_some() && from == 0 { ids.len() } else { from };
+    let now = state.now();
+    let mut items = Vec::new();
+    let mut rest = ids[from..].iter();
+    let mut last = None;
+    for id in rest.by_ref() {
+        let Some(item) = state.world.item(*id, now) else { continue };
+        if kind.is_some_and(|kind| item.kind.as_str() != kind) {
+            continue;
+        }
+        items.push(views::item(&item, &state.world, household));
+        if items.len() >= limit.max(1) {
+            last = Some(*id);
+            break;
+        }
+    }
+    let next = last.filter(|_| rest.next().is_some()).map(|id| id.to_string()).unwrap_or_default();
+    (items, next)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+fn wire(problem: Problem) -> Error {
+    views::error(&problem)
+}
+
+fn parse_id(id: &str) -> Result<ItemId> {
+    id.parse().map_err(|_| no_such_item(id))
+}
+
+fn no_such_item(id: &str) -> Error {
+    Error::new("no-such-item", [("id", id.to_owned())])
+}
+
+pub(super) fn parse_time(argument: &str, value: &str) -> Result<DateTime<chrono::Utc>> {
+    DateTime::parse_from_rfc3339(value)
+        .map(|time| time.to_utc())
+        .map_err(|_| Error::new("invalid-argument", [("argument", argument.to_owned()), ("value", value.to_owned())]))
+}
+
+fn flag(filter: &Dictionary, key: &str) -> Result<bool> {
+    filter.get(key).map_or(Ok(false), |value| bool::try_from(value).map_err(|_| wrong(key)))
+}
+
+fn text(filter: &Dictionary, key: &str) -> Result<Option<String>> {
+    let text = |value: &OwnedValue| <&str>::try_from(value).map(str::to_owned).map_err(|_| wrong(key));
+    filter.get(key).map(text).transpose()
+}
+
+fn wrong(key: &str) -> Error {
+    Error::new("invalid-argument", [("argument", key.to_owned()), ("value", "filter".to_owned())])
+}

@@ -1,0 +1,168 @@
+//! From what is known to what is shown.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use obnova_api::{CertificateView, ItemView, JOB_PATH, JobView, Level, NextStepView, ProblemView, StatusView, StepView};
+use obnova_core::item::{Item, Kind, NextStep};
+use obnova_core::job::{Job, Phase};
+use obnova_core::{Problem, World};
+
+use crate::engine::State;
+
+/// Whose items these are, and in which scope.
+#[derive(Clone, Debug)]
+pub struct Household {
+    /// The user's name.
+    pub owner: String,
+    /// `user` or `system`.
+    pub scope: &'static str,
+}
+
+/// RFC 3339 in UTC, to the second.
+pub fn time(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// A problem as it travels.
+pub fn problem(problem: &Problem) -> ProblemView {
+    ProblemView { kind: problem.kind(), args: problem.args(), who: problem.who().as_str().into(), by: None }
+}
+
+/// A problem as the answer to a call.
+pub fn error(problem_: &Problem) -> obnova_api::Error {
+    obnova_api::Error::Problem(problem(problem_))
+}
+
+/// A level as it travels.
+pub fn level(level: obnova_core::Level) -> Level {
+    match level {
+        obnova_core::Level::Ok => Level::Ok,
+        obnova_core::Level::Notice => Level::Notice,
+        obnova_core::Level::Warning => Level::Warning,
+        obnova_core::Level::Critical => Level::Critical,
+    }
+}
+
+/// An item as it travels.
+pub fn item(item: &Item, world: &World, household: &Household) -> ItemView {
+    let mut view = ItemView {
+        id: item.id.to_string(),
+        kind: item.kind.as_str().into(),
+        name: item.name.clone(),
+        owner: household.owner.clone(),
+        scope: household.scope.into(),
+        state: item.state.into(),
+        level: level(item.level).as_str().into(),
+        deadline: item.deadline.map(time),
+        next_step: item.next_step.as_ref().map(next_step),
+        problem: item.problem.as_ref().map(problem),
+        ..ItemView::default()
+    };
+    match &item.kind {
+        Kind::Identity { programme, not_after, certificates, job } => {
+            view.programme.clone_from(programme);
+            view.not_after = Some(time(*not_after));
+            let certificate = |(role, fingerprint, place): &(String, obnova_core::Fingerprint, obnova_core::Place)| {
+                let certificate = world.certificate(fingerprint)?;
+                Some(CertificateView {
+                    role: role.clone(),
+                    subject: certificate.subject.to_string(),
+                    issuer: certificate.issuer.to_string(),
+                    serial: certificate.serial_hex(),
+                    not_before: time(certificate.not_before),
+                    not_after: time(certificate.not_after),
+                    sha256: fingerprint.to_string(),
+                    place: place.to_string(),
+                })
+            };
+            view.certificates = Some(certificates.iter().filter_map(certificate).collect());
+            if let [(_, _, place)] = certificates.as_slice() {
+                view.place = Some(place.to_string());
+            }
+            view.job = job.map(job_path);
+        }
+        Kind::Place(place) => view.place = Some(place.to_string()),
+        Kind::Renewal { job, identity } => {
+            view.item = Some(identity.to_string());
+            view.job = world.job(*job).is_some_and(|job| !job.is_ended()).then(|| job_path(*job));
+        }
+    }
+    view
+}
+
+/// The object path of a job.
+pub fn job_path(job: u64) -> String {
+    format!("{JOB_PATH}/{job}")
+}
+
+/// A job as it travels.
+pub fn job(number: u64, job: &Job, world: &World) -> JobView {
+    let done = job.outcomes.len();
+    let active = matches!(job.phase, Phase::Intended(_) | Phase::Waiting(..));
+    let step = |(position, step): (usize, &obnova_core::Step)| StepView {
+        step: step.as_str().into(),
+        state: match position.cmp(&done) {
+            std::cmp::Ordering::Less => "done",
+            std::cmp::Ordering::Equal if active => "active",
+            _ => "pending",
+        }
+        .into(),
+    };
+    let problem = match &job.phase {
+        Phase::Quarantined(reason) => Some(Problem::Quarantined { job: number.to_string(), reason: reason.clone() }),
+        _ => job.problem().cloned(),
+    };
+    let made: Vec<String> = job.made.iter().map(|place| place.path().display().to_string()).collect();
+    JobView {
+        id: number,
+        item: world.renewal_id(number).to_string(),
+        subject: job.start.identity.to_string(),
+        kind: "renewal".into(),
+        name: job.start.name.clone(),
+        state: job.state().into(),
+        steps: job.start.plan.steps().iter().enumerate().map(step).collect(),
+        started: time(job.started),
+        finished: job.finished.map(time),
+        problem: problem.as_ref().map(self::problem),
+        made: (!made.is_empty()).then_some(made),
+    }
+}
+
+/// The daemon's health.
+pub fn status(state: &mut State, household: &Household) -> StatusView {
+    let now = state.now();
+    let ids = state.listing(false);
+    let mut view = StatusView {
+        version: env!("CARGO_PKG_VERSION").into(),
+        scope: household.scope.into(),
+        revision: state.revision,
+        ..StatusView::default()
+    };
+    for level in Level::ALL {
+        view.levels.insert(level.as_str().into(), 0);
+    }
+    let mut worst = Level::Ok;
+    for id in ids.iter() {
+        let Some(shown) = state.world.item(*id, now) else { continue };
+        let level = level(shown.level);
+        *view.levels.entry(level.as_str().into()).or_default() += 1;
+        worst = worst.max(level);
+        if let Kind::Identity { certificates, .. } = &shown.kind {
+            view.watched += certificates.len() as u64;
+        }
+        if view.first.is_none() && shown.next_step.is_some() {
+            view.first = Some(item(&shown, &state.world, household));
+        }
+    }
+    view.level = worst.as_str().into();
+    view.next_wake = state.world.next_wake(now).map(time);
+    view
+}
+
+fn next_step(step: &NextStep) -> NextStepView {
+    NextStepView {
+        who: step.who.as_str().into(),
+        what: step.what.into(),
+        by: step.by.map(time),
+        action: step.action.map(Into::into),
+    }
+}

@@ -1,0 +1,385 @@
+//! The one owner of what is known: event → append → apply → publish.
+//!
+//! Everything that changes the world passes through here, one thing after the other. Doing things in the world is the
+//! runner's and the stores'; speaking is the bus's.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use obnova_core::record::Record;
+use obnova_core::world::{Condition, Found, IllegalRecord, Sight};
+use obnova_core::{Entry, ItemId, Now, Problem, World};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::journal::{Contents, Journal, JournalError, Remember, Seen};
+use crate::stores::{Sighting, Stamp};
+
+/// What others are told when something has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Publication {
+    /// These items are new or look otherwise.
+    Changed(Vec<ItemId>, u64),
+    /// These items are gone.
+    Removed(Vec<ItemId>),
+    /// A person should be told.
+    Noticed(ItemId, &'static str, obnova_core::Level),
+    /// A job has moved.
+    Job(u64),
+}
+
+/// What the engine knows, as readers see it.
+pub struct State {
+    /// The world.
+    pub world: World,
+    /// Counts every change.
+    pub revision: u64,
+    listing: Option<(u64, bool, Arc<[ItemId]>)>,
+    clock: Arc<dyn Clock>,
+}
+
+impl State {
+    /// The present moment.
+    pub fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// The ids of the items that are shown, in order; computed once for each revision.
+    pub fn listing(&mut self, all: bool) -> Arc<[ItemId]> {
+        if let Some((revision, for_all, ids)) = &self.listing
+            && (*revision, *for_all) == (self.revision, all)
+        {
+            return Arc::clone(ids);
+        }
+        let ids: Arc<[ItemId]> = self.world.listing(all, self.clock.now()).into();
+        self.listing = Some((self.revision, all, Arc::clone(&ids)));
+        ids
+    }
+}
+
+type Read = Box<dyn FnOnce(&mut State) + Send>;
+type Decide = Box<dyn FnOnce(&World, Now) -> Result<Vec<Record>, Problem> + Send>;
+
+enum Request {
+    Read(Read),
+    Write(Decide, oneshot::Sender<Result<(), Problem>>),
+    See(Vec<Sighting>, oneshot::Sender<BTreeSet<ItemId>>),
+    Greet,
+}
+
+/// The handle to the engine.
+#[derive(Clone)]
+pub struct Engine {
+    requests: mpsc::Sender<Request>,
+    journal: Journal,
+}
+
+/// Why the engine could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The records contradict each other.
+    #[error("record {sequence} of the journal {path} cannot follow: {source}")]
+    Contradiction {
+        /// The journal.
+        path: std::path::PathBuf,
+        /// The record.
+        sequence: u64,
+        /// Why not.
+        source: IllegalRecord,
+    },
+    /// The journal failed.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// The engine before it runs: everything replayed, nothing served yet.
+pub struct Loaded {
+    state: State,
+    journal: Journal,
+    publish: mpsc::UnboundedSender<Publication>,
+    notifiers: Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Loaded {
+    /// Replays what the journal holds. `notifiers`: how many agents show notices.
+    pub async fn replay(
+        mut world: World,
+        journal: Journal,
+        contents: Contents,
+        clock: Arc<dyn Clock>,
+        publish: mpsc::UnboundedSender<Publication>,
+        notifiers: Arc<std::sync::atomic::AtomicUsize>,
+    ) -> Result<Self, EngineError> {
+        let mut entries = contents.entries;
+        if entries.is_empty() {
+            let born = Record::Born { salt: crate::random::hex(16) };
+            entries = journal.append(clock.now().to_utc(), vec![born]).await?;
+        }
+        for entry in &entries {
+            world.apply(entry).map_err(|source| EngineError::Contradiction {
+                path: journal.path().to_owned(),
+                sequence: entry.sequence,
+                source,
+            })?;
+        }
+        for seen in contents.seen {
+            // A problem is not remembered, only that there was one: the first look tells it anew.
+            let condition = if seen.readable { Condition::Readable } else { Condition::Changed };
+            let found = |(certificate, key)| Found { certificate, key };
+            let certificates: Vec<Found> = seen.certificates.into_iter().map(found).collect();
+            world.observe(&seen.place, Some(Sight { condition, certificates }));
+        }
+        let state = State { world, revision: 1, listing: None, clock };
+        Ok(Self { state, journal, publish, notifiers })
+    }
+
+    /// The world as replayed.
+    pub fn world(&self) -> &World {
+        &self.state.world
+    }
+
+    /// Starts the engine; it runs until every handle is gone.
+    pub fn start(self) -> Engine {
+        let (requests, received) = mpsc::channel(64);
+        let journal = self.journal.clone();
+        tokio::spawn(run(self, received));
+        Engine { requests, journal }
+    }
+}
+
+impl Engine {
+    /// Looks at the state.
+    pub async fn read<T: Send + 'static>(&self, look: impl FnOnce(&mut State) -> T + Send + 'static) -> Result<T, Problem> {
+        let (reply, answer) = oneshot::channel();
+        let look: Read = Box::new(move |state| {
+            // Whoever asked may have gone meanwhile.
+            let _ = reply.send(look(state));
+        });
+        self.requests.send(Request::Read(look)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())
+    }
+
+    /// Decides on records in view of the world, then appends, applies and publishes them, nothing coming in between.
+    pub async fn write(
+        &self,
+        decide: impl FnOnce(&World, Now) -> Result<Vec<Record>, Problem> + Send + 'static,
+    ) -> Result<(), Problem> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::Write(Box::new(decide), reply)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// Takes note of what was seen; the ids of the items concerned.
+    pub async fn see(&self, sightings: Vec<Sighting>) -> Result<BTreeSet<ItemId>, Problem> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.send(Request::See(sightings, reply)).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())
+    }
+
+    /// Forgets what was seen in places that nobody wants watched any more.
+    pub async fn forget_unwatched(&self) -> Result<(), Problem> {
+        let places = self.read(|state| state.world.unwatched()).await?;
+        let gone = |place| Sighting { place, stamp: Stamp(0), sight: None, der: Vec::new() };
+        self.see(places.into_iter().map(gone).collect()).await.map(drop)
+    }
+
+    /// Somebody who shows notices has come: warnings that nobody has seen may return.
+    pub async fn greet(&self) -> Result<(), Problem> {
+        self.requests.send(Request::Greet).await.map_err(|_| stopping())
+    }
+
+    /// The journal, for what needs no world: the log and the bytes of certificates.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+}
+
+fn stopping() -> Problem {
+    Problem::Internal { detail: "stopping".into() }
+}
+
+/// A journal failure as a person is told it.
+pub fn journal_problem(error: &JournalError) -> Problem {
+    match error {
+        JournalError::Full(path) => Problem::JournalFull { path: path.display().to_string() },
+        other => Problem::Internal { detail: other.to_string() },
+    }
+}
+
+async fn run(mut loaded: Loaded, mut requests: mpsc::Receiver<Request>) {
+    let clock = Arc::clone(&loaded.state.clock);
+    let mut last_look = clock.now();
+    let mut look = true;
+    loop {
+        if look {
+            loaded.warn(last_look).await;
+            last_look = clock.now();
+        }
+        let wake = loaded.state.world.next_wake(clock.now());
+        tokio::select! {
+            biased;
+            request = requests.recv() => {
+                let Some(request) = request else { return };
+                look = loaded.serve(request).await;
+            }
+            () = clock.sleep(wake) => look = true,
+        }
+    }
+}
+
+impl Loaded {
+    /// Serves one request; whether anything may be due now that was not.
+    async fn serve(&mut self, request: Request) -> bool {
+        match request {
+            Request::Read(look) => {
+                look(&mut self.state);
+                false
+            }
+            Request::Write(decide, reply) => {
+                let written = match decide(&self.state.world, self.state.now()) {
+                    Ok(records) => self.append(records).await,
+                    Err(problem) => Err(problem),
+                };
+                // Whoever asked may have gone meanwhile; what was written stays written.
+                let _ = reply.send(written);
+                true
+            }
+            Request::See(sightings, reply) => {
+                let touched = self.see(sightings).await;
+                let _ = reply.send(touched);
+                true
+            }
+            Request::Greet => {
+                let returning = self.state.world.returning(self.state.now());
+                self.announce(returning).await;
+                let waiting = |(_, job): &(u64, &obnova_core::Job)| job.problem().is_some();
+                let waiting: Vec<ItemId> = self.state.world.jobs().filter(waiting).map(|(_, job)| job.start.identity).collect();
+                for item in waiting {
+                    self.say(Publication::Noticed(item, "problem", obnova_core::Level::Warning));
+                }
+                false
+            }
+        }
+    }
+
+    async fn append(&mut self, records: Vec<Record>) -> Result<(), Problem> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let at = self.state.now().to_utc();
+        let entries = self.journal.append(at, records).await.map_err(|error| journal_problem(&error))?;
+        let mut touched = BTreeSet::new();
+        for entry in &entries {
+            self.state.world.apply(entry).map_err(|error| Problem::Internal { detail: error.to_string() })?;
+            touched.extend(touched_by(entry, &self.state.world));
+            if let Record::Job { job, .. } = &entry.record {
+                self.say(Publication::Job(*job));
+            }
+        }
+        self.changed(touched);
+        Ok(())
+    }
+
+    async fn see(&mut self, sightings: Vec<Sighting>) -> BTreeSet<ItemId> {
+        let mut touched = BTreeSet::new();
+        let mut changes = Vec::with_capacity(sightings.len());
+        let mut replaced = Vec::new();
+        for sighting in sightings {
+            if sighting.sight.is_some() && self.state.world.is_excluded(&sighting.place) {
+                continue;
+            }
+            let before = self.state.world.sight(&sighting.place);
+            touched.extend(self.state.world.observe(&sighting.place, sighting.sight));
+            let after = self.state.world.sight(&sighting.place);
+            if let (Some(before), Some(after)) = (&before, &after) {
+                replaced.extend(replacement(before, after, &sighting.place));
+            }
+            let seen = after.map(|sight| Seen {
+                place: sighting.place.clone(),
+                stamp: sighting.stamp,
+                readable: sight.condition == Condition::Readable,
+                certificates: sight.certificates.into_iter().map(|found| (found.certificate, found.key)).collect(),
+            });
+            changes.push(Remember { seen, place: sighting.place, der: sighting.der });
+        }
+        if let Err(error) = self.journal.remember(changes).await {
+            tracing::warn!(%error, "what was seen is not remembered; the places are read again at the next start");
+        }
+        if let Err(problem) = self.append(replaced).await {
+            tracing::warn!(%problem, "a replaced certificate is not in the log");
+        }
+        self.changed(touched.clone());
+        touched
+    }
+
+    /// Tells what has become due, and that items look otherwise by the passing of time alone.
+    async fn warn(&mut self, last_look: Now) {
+        let now = self.state.now();
+        let turned = self.state.world.turned(last_look.to_utc(), now);
+        self.changed(turned);
+        let due = self.state.world.due(now);
+        self.announce(due).await;
+    }
+
+    /// Writes down that a person is told, then tells: a crash in between costs a notice, never doubles one; the notice
+    /// counts as unseen and returns.
+    async fn announce(&mut self, notices: Vec<obnova_core::world::Notice>) {
+        if notices.is_empty() {
+            return;
+        }
+        let shown = self.notifiers.load(std::sync::atomic::Ordering::Relaxed) > 0;
+        let records = notices.iter().map(|notice| notice.announced(shown)).collect();
+        if let Err(problem) = self.append(records).await {
+            tracing::error!(%problem, "a warning cannot be written down; it is told all the same");
+        }
+        for notice in notices {
+            tracing::info!(item = %notice.item, threshold = %notice.threshold, "warned");
+            tracing::debug!(item = %notice.item, name = %notice.name, not_after = %notice.not_after, "warned");
+            self.say(Publication::Noticed(notice.item, notice.threshold.as_str(), notice.threshold.level()));
+        }
+    }
+
+    fn changed(&mut self, touched: BTreeSet<ItemId>) {
+        if touched.is_empty() {
+            return;
+        }
+        self.state.revision += 1;
+        let now = self.state.now();
+        let (there, gone): (Vec<_>, Vec<_>) = touched.into_iter().partition(|id| self.state.world.item(*id, now).is_some());
+        if !there.is_empty() {
+            self.say(Publication::Changed(there, self.state.revision));
+        }
+        if !gone.is_empty() {
+            self.say(Publication::Removed(gone));
+        }
+    }
+
+    fn say(&self, publication: Publication) {
+        // Without a bus (a rehearsal, a test of the engine alone) nobody listens.
+        let _ = self.publish.send(publication);
+    }
+}
+
+/// The items that a record makes look otherwise.
+fn touched_by(entry: &Entry, world: &World) -> Vec<ItemId> {
+    match &entry.record {
+        Record::Born { .. } | Record::Seen { .. } | Record::Replaced { .. } => Vec::new(),
+        Record::Watched { place } | Record::Unwatched { place } | Record::Excluded { place } => vec![world.place_id(place)],
+        Record::Announced { item, .. } => vec![*item],
+        Record::Snoozed { certificate, .. } => world.identity_of(certificate).into_iter().collect(),
+        Record::Job { job, .. } => {
+            let identity = world.job(*job).map(|job| job.start.identity);
+            [Some(world.renewal_id(*job)), identity].into_iter().flatten().collect()
+        }
+    }
+}
+
+/// The record of another certificate having taken the place of one.
+fn replacement(before: &Sight, after: &Sight, place: &obnova_core::Place) -> Option<Record> {
+    let [old, ..] = before.certificates.as_slice() else { return None };
+    let [new, ..] = after.certificates.as_slice() else { return None };
+    let fingerprint = |found: &Found| found.certificate.fingerprint;
+    let still_there = after.certificates.iter().any(|found| fingerprint(found) == fingerprint(old));
+    (!still_there && fingerprint(new) != fingerprint(old))
+        .then(|| Record::Replaced { name: new.certificate.name.to_string(), place: place.clone() })
+}

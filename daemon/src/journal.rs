@@ -1,0 +1,191 @@
+//! The journal: everything that a person or a job did, and a cache of what was seen, in one SQLite database on a thread of its
+//! own. What the records mean is core's; this module writes them so that they survive a power cut, and proves that none changed.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+
+use chrono::{DateTime, Utc};
+use obnova_core::record::{Entry, Record};
+use obnova_core::{Certificate, Fingerprint, Place};
+use tokio::sync::oneshot;
+
+use crate::stores::Stamp;
+
+mod database;
+mod seen;
+
+use database::Database;
+
+/// The handle to the journal. When the last one is dropped the thread ends and the database is closed.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    commands: mpsc::Sender<Command>,
+    path: Arc<Path>,
+}
+
+/// What a journal held when it was opened.
+#[derive(Debug)]
+pub struct Contents {
+    /// All records, in order.
+    pub entries: Vec<Entry>,
+    /// What was last seen in the places.
+    pub seen: Vec<Seen>,
+}
+
+/// What was last seen in a place.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The place.
+    pub place: Place,
+    /// What its file looked like from outside.
+    pub stamp: Stamp,
+    /// It could be read then; else the certificates are older than the stamp.
+    pub readable: bool,
+    /// The certificates and whether their key lies with them.
+    pub certificates: Vec<(Arc<Certificate>, bool)>,
+}
+
+/// What is to be remembered of a place: its new look (with the DER of its certificates where it was read), or that it is gone.
+#[derive(Debug)]
+pub struct Remember {
+    /// What was seen; `None`: forget the place.
+    pub seen: Option<Seen>,
+    /// The place.
+    pub place: Place,
+    /// DER of certificates that may not be known yet.
+    pub der: Vec<Vec<u8>>,
+}
+
+/// Which records the log shows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Query {
+    /// Only those behind this one.
+    pub after: u64,
+    /// Only those written at or after this moment.
+    pub since: Option<DateTime<Utc>>,
+    /// Only so many of the newest.
+    pub last: Option<u32>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// What went wrong with the journal.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// It is not what was written.
+    #[error("the journal {path} is damaged: {detail}")]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What contradicts what.
+        detail: String,
+    },
+    /// A newer version wrote it.
+    #[error("the journal {0} was written by a newer version of obnovad")]
+    Newer(PathBuf),
+    /// The file cannot be opened or made.
+    #[error("the journal {path} cannot be opened")]
+    Unusable {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The disk is full.
+    #[error("the disk of the journal {0} is full")]
+    Full(PathBuf),
+    /// SQLite failed otherwise.
+    #[error("the journal {path} cannot be used")]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The thread is gone.
+    #[error("the journal is closed")]
+    Closed,
+    /// The thread could not be started.
+    #[error("no thread for the journal")]
+    Thread(#[source] std::io::Error),
+}
+
+type Reply<T> = oneshot::Sender<Result<T, JournalError>>;
+
+enum Command {
+    Append(DateTime<Utc>, Vec<Record>, Reply<Vec<Entry>>),
+    Remember(Vec<Remember>, Reply<()>),
+    Read(Query, Reply<Vec<Entry>>),
+    Der(Fingerprint, Reply<Option<Vec<u8>>>),
+    Head(Reply<(u64, Fingerprint)>),
+}
+
+impl Journal {
+    /// Opens (or begins) the journal in a state directory, brings it to the present schema, and reads it whole.
+    ///
+    /// Blocks; called once, before anything is served.
+    pub fn open(directory: &Path) -> Result<(Self, Contents), JournalError> {
+        let path = directory.join("journal.sqlite");
+        let mut database = Database::open(&path)?;
+        let entries = database.entries(Query { limit: u32::MAX, ..Query::default() }, true)?;
+        let seen = database.seen()?;
+        let (commands, received) = mpsc::channel();
+        std::thread::Builder::new()
+            .name("journal".into())
+            .stack_size(256 * 1024)
+            .spawn(move || serve(database, &received))
+            .map_err(JournalError::Thread)?;
+        Ok((Self { commands, path: path.into() }, Contents { entries, seen }))
+    }
+
+    /// Where the database is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Appends records, all or none; they have reached the disk when this returns.
+    pub async fn append(&self, at: DateTime<Utc>, records: Vec<Record>) -> Result<Vec<Entry>, JournalError> {
+        self.ask(|reply| Command::Append(at, records, reply)).await
+    }
+
+    /// Remembers what was seen. A cache: losing it costs a look, not knowledge.
+    pub async fn remember(&self, changes: Vec<Remember>) -> Result<(), JournalError> {
+        self.ask(|reply| Command::Remember(changes, reply)).await
+    }
+
+    /// Reads a part of the journal.
+    pub async fn read(&self, query: Query) -> Result<Vec<Entry>, JournalError> {
+        self.ask(|reply| Command::Read(query, reply)).await
+    }
+
+    /// The DER of a certificate that was seen.
+    pub async fn der(&self, certificate: Fingerprint) -> Result<Option<Vec<u8>>, JournalError> {
+        self.ask(|reply| Command::Der(certificate, reply)).await
+    }
+
+    /// The newest record's position and the running hash over all records up to it.
+    pub async fn head(&self) -> Result<(u64, Fingerprint), JournalError> {
+        self.ask(Command::Head).await
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, JournalError> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).map_err(|_| JournalError::Closed)?;
+        answer.await.map_err(|_| JournalError::Closed)?
+    }
+}
+
+fn serve(mut database: Database, commands: &mpsc::Receiver<Command>) {
+    // Whoever asked may have gone meanwhile: then nobody misses the answer.
+    for command in commands {
+        match command {
+            Command::Append(at, records, reply) => drop(reply.send(database.append(at, records))),
+            Command::Remember(changes, reply) => drop(reply.send(database.remember(&changes))),
+            Command::Read(query, reply) => drop(reply.send(database.entries(query, false))),
+            Command::Der(certificate, reply) => drop(reply.send(database.der(certificate))),
+            Command::Head(reply) => drop(reply.send(Ok(database.head()))),
+        }
+    }
+}

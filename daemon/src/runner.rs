@@ -1,0 +1,182 @@
+//! Drives renewals: asks the fold what comes next, does it, and hands the outcome to the engine. Touches no state of its own
+//! but the files in the job's directory; how a step is done stands in [`steps`].
+//!
+//! For each step: gather what the intent must hold → write the intent → act → write the outcome. After a crash or a failed
+//! call the world is asked first.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use obnova_core::job::{Job, JobEvent, Next};
+use obnova_core::record::Record;
+use obnova_core::{Problem, Step};
+use tokio::task::JoinHandle;
+
+use crate::bus::agents::{Agents, Requester};
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::helper::Helper;
+use crate::stores::Surveyor;
+
+mod halt;
+mod sitting;
+mod steps;
+mod trouble;
+
+use sitting::Sitting;
+use steps::{Answer, Ground};
+
+/// What the runner works with.
+pub struct Tools {
+    /// Takes the outcomes.
+    pub engine: Engine,
+    /// Does what needs a key or a secret.
+    pub helper: Helper,
+    /// Asks the person.
+    pub agents: Arc<Agents>,
+    /// Is told of new places.
+    pub surveyor: Surveyor,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where jobs keep what is not yet in its place: one directory for each.
+    pub pending: PathBuf,
+}
+
+/// The handle to the runner.
+#[derive(Clone)]
+pub struct Runner {
+    tools: Arc<Tools>,
+    /// The jobs under way. Shared by the bus, which starts and stops them.
+    running: Arc<Mutex<HashMap<u64, JoinHandle<()>>>>,
+}
+
+impl Runner {
+    /// A runner with nothing to do.
+    pub fn new(tools: Tools) -> Self {
+        Self { tools: Arc::new(tools), running: Arc::default() }
+    }
+
+    /// Drives a job until it ends or waits for a person. `whom`: who is asked.
+    pub fn drive(&self, number: u64, whom: Requester) {
+        let tools = Arc::clone(&self.tools);
+        let mut running = self.running();
+        running.retain(|_, task| !task.is_finished());
+        // One driver for each job: two would act twice.
+        if running.contains_key(&number) {
+            return;
+        }
+        let task = tokio::spawn(async move {
+            if let Err(problem) = drive(&tools, number, whom).await {
+                tracing::error!(job = number, %problem, "the renewal stands still until it is resumed");
+            }
+        });
+        running.insert(number, task);
+    }
+
+    /// Stops driving a job; what it was just doing may or may not have happened, as after a crash.
+    pub async fn stop(&self, number: u64) {
+        let task = self.running().remove(&number);
+        if let Some(task) = task {
+            task.abort();
+            // An error here says that it was aborted, which is what was wanted.
+            let _ = task.await;
+        }
+    }
+
+    /// Stops all jobs.
+    pub async fn stop_all(&self) {
+        let numbers: Vec<u64> = self.running().keys().copied().collect();
+        for number in numbers {
+            self.stop(number).await;
+        }
+    }
+
+    /// Removes what an ended job left in its directory, unless that may be the only copy of a key that is in use.
+    pub async fn tidy(&self, number: u64) {
+        if let Err(problem) = tidy(&self.tools, number).await {
+            tracing::warn!(job = number, %problem, "the renewal's working files stay");
+        }
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<u64, JoinHandle<()>>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn drive(tools: &Tools, number: u64, whom: Requester) -> Result<(), Problem> {
+    let mut sitting = Sitting::new(whom);
+    loop {
+        let job = tools.engine.read(move |state| state.world.job(number).cloned()).await?;
+        let Some(job) = job else { return Ok(()) };
+        let ground = Ground { tools, number, job: &job };
+        let event = match job.next() {
+            Next::Begin(step) => begin(&ground, step, &mut sitting).await?,
+            Next::Probe(intent) => match steps::probe(&ground, intent).await {
+                Answer::Happened(outcome) => Some(JobEvent::Done { outcome }),
+                Answer::NotYet => Some(perform(&ground, intent, &mut sitting).await),
+                Answer::Unknown(problem) => Some(JobEvent::Failed { step: intent.step(), problem }),
+            },
+            Next::Wait => return Ok(()),
+            Next::Ended => {
+                tidy(tools, number).await?;
+                return Ok(());
+            }
+        };
+        let Some(event) = event else { continue };
+        let step = job.step();
+        if let JobEvent::Failed { problem, .. } = &event {
+            tracing::info!(job = number, kind = problem.kind(), "the renewal waits for a person");
+            tracing::debug!(job = number, %problem, "the renewal waits for a person");
+        }
+        let done = matches!(event, JobEvent::Done { .. });
+        write(tools, number, event).await?;
+        if let (true, Some(step)) = (done, step) {
+            tracing::info!(job = number, %step, "done");
+            halt::at(step, "done");
+        }
+    }
+}
+
+/// Gathers what the intent must hold and writes it; acting on it is the next round's, by the same way as after a crash.
+/// `None`: the intent has been written and performed as far as its own event says.
+async fn begin(ground: &Ground<'_>, step: Step, sitting: &mut Sitting) -> Result<Option<JobEvent>, Problem> {
+    let intent = match steps::prepare(ground, step, sitting).await {
+        Ok(intent) => intent,
+        Err(problem) => return Ok(Some(JobEvent::Failed { step, problem })),
+    };
+    write(ground.tools, ground.number, JobEvent::Intended { intent: intent.clone() }).await?;
+    halt::at(step, "intended");
+    Ok(Some(perform(ground, &intent, sitting).await))
+}
+
+/// Acts, and says what came of it.
+async fn perform(ground: &Ground<'_>, intent: &obnova_core::job::Intent, sitting: &mut Sitting) -> JobEvent {
+    let step = intent.step();
+    let event = match steps::perform(ground, intent, sitting).await {
+        Ok(outcome) => JobEvent::Done { outcome },
+        Err(Problem::ConsentRefused {}) => JobEvent::Cancelled {},
+        Err(problem) => JobEvent::Failed { step, problem },
+    };
+    if matches!(event, JobEvent::Done { .. }) {
+        halt::at(step, "acted");
+    }
+    event
+}
+
+async fn write(tools: &Tools, job: u64, what: JobEvent) -> Result<(), Problem> {
+    tools.engine.write(move |_, _| Ok(vec![Record::Job { job, what }])).await
+}
+
+async fn tidy(tools: &Tools, number: u64) -> Result<(), Problem> {
+    let finished = tools.engine.read(move |state| {
+        // A cancelled installation may have left the only copy of a new key here.
+        let tidy = |job: &Job| job.is_ended() && (!job.installing || job.phase == obnova_core::job::Phase::Done);
+        state.world.job(number).is_some_and(tidy)
+    });
+    let directory = tools.pending.join(number.to_string());
+    if finished.await? && directory.exists() {
+        std::fs::remove_dir_all(&directory).map_err(|error| trouble::io(&error, &directory))?;
+    }
+    Ok(())
+}

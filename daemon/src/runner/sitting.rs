@@ -1,0 +1,144 @@
+//! One sitting of the person at their secret: asked once, checked at once, kept in locked memory for a few minutes at most.
+
+use std::time::{Duration, Instant};
+
+use obnova_api::{QuestionView, RulesView};
+use obnova_core::programme::{NewSecret, SecretRule};
+use obnova_core::{Fingerprint, Problem, Scheme};
+use obnova_secret::Secret;
+
+use super::steps::{Ground, KEY_FILE};
+use super::trouble;
+use crate::bus::agents::Requester;
+use crate::bus::views;
+use crate::helper::HelperError;
+
+/// How long a secret is kept at the most.
+const LONGEST: Duration = Duration::from_mins(5);
+
+/// A sitting.
+pub(super) struct Sitting {
+    /// Who is asked.
+    pub(super) whom: Requester,
+    secret: Option<(Secret, Instant)>,
+}
+
+impl Sitting {
+    pub(super) fn new(whom: Requester) -> Self {
+        Self { whom, secret: None }
+    }
+
+    /// The secret that protects the new key; `None` where none does.
+    ///
+    /// Before the key exists, the old file's secret is asked for and tried on the old file; whether it serves the new one,
+    /// too, is the programme's rule. Once the key exists, its own secret is asked for and tried on it.
+    pub(super) async fn key_secret(&mut self, ground: &Ground<'_>) -> Result<Option<&Secret>, Problem> {
+        let (_, _, protected) = ground.preflight()?;
+        if !protected {
+            return Ok(None);
+        }
+        if self.secret.as_ref().is_some_and(|(_, since)| since.elapsed() > LONGEST) {
+            self.secret = None;
+        }
+        if self.secret.is_none() {
+            let rule = ground.programme().await?.secret;
+            let secret = if ground.job.public_key().is_some() {
+                self.secret_of_new_key(ground, &rule).await?
+            } else {
+                self.secret_for_new_key(ground, &rule).await?
+            };
+            self.secret = Some((secret, Instant::now()));
+        }
+        Ok(self.secret.as_ref().map(|(secret, _)| secret))
+    }
+
+    async fn secret_for_new_key(&self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Secret, Problem> {
+        let old = self.secret_of_old_key(ground, rule).await?;
+        let keeps_rules = std::str::from_utf8(old.expose()).is_ok_and(|text| rule.permits(text));
+        if rule.new == NewSecret::Keep && keeps_rules {
+            return Ok(old);
+        }
+        drop(old);
+        let mut question = question(ground, rule, &["protect-new"]);
+        question.rules = Some(RulesView { min: rule.min_length, max: rule.max_length, digits_only: rule.digits_only });
+        loop {
+            let new = ground.tools.agents.new_secret(&self.whom, &question).await?;
+            if std::str::from_utf8(new.expose()).is_ok_and(|text| rule.permits(text)) {
+                return Ok(new);
+            }
+            question.refused = Some(true);
+        }
+    }
+
+    async fn secret_of_old_key(&self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Secret, Problem> {
+        let place = &ground.job.start.old.place;
+        // Some files have no password at all. Trying costs nothing: a file counts no tries.
+        if place.scheme() == Scheme::Pkcs12 {
+            let empty = Secret::from_slice(&mut []).map_err(|error| Problem::Internal { detail: error.to_string() })?;
+            if opens_old(ground, &empty).await? {
+                return Ok(empty);
+            }
+        }
+        let mut question = question(ground, rule, &["open-old", "protect-new"]);
+        question.args = Some([("path".to_owned(), place.path().display().to_string())].into());
+        loop {
+            let secret = ground.tools.agents.secret(&self.whom, &question).await?;
+            if opens_old(ground, &secret).await? {
+                return Ok(secret);
+            }
+            question.refused = Some(true);
+        }
+    }
+
+    async fn secret_of_new_key(&self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Secret, Problem> {
+        let key = ground.file(KEY_FILE);
+        let mut question = question(ground, rule, &["protect-new"]);
+        let shown = ground.job.start.old.place.path();
+        question.args = Some([("path".to_owned(), shown.display().to_string())].into());
+        loop {
+            let secret = ground.tools.agents.secret(&self.whom, &question).await?;
+            match ground.tools.helper.inspect_key(&key, Some(&secret)).await {
+                Ok(_) => return Ok(secret),
+                Err(HelperError::WrongSecret | HelperError::UnfitSecret) => question.refused = Some(true),
+                Err(error) => return Err(trouble::helper(&error, &key)),
+            }
+        }
+    }
+}
+
+/// Whether this secret opens the old file; an error if the old key is not there any more.
+async fn opens_old(ground: &Ground<'_>, secret: &Secret) -> Result<bool, Problem> {
+    let old = &ground.job.start.old;
+    let path = old.place.path();
+    let changed = || Problem::ChangedMeanwhile { path: path.display().to_string() };
+    let opened = match old.place.scheme() {
+        Scheme::Pkcs12 => ground.tools.helper.open_pkcs12(&path, secret).await.map(|opened| {
+            opened.certificates.iter().any(|found| found.has_key && Fingerprint::of(&found.der.0) == old.certificate)
+        }),
+        Scheme::File => {
+            let public_key = ground.old_public_key().await?;
+            let key = crate::stores::key_file(&old.place).ok_or_else(changed)?;
+            let inspected = ground.tools.helper.inspect_key(&key, Some(secret)).await;
+            inspected.map(|key| Fingerprint::of(&key.spki.0) == public_key)
+        }
+    };
+    match opened {
+        Ok(true) => Ok(true),
+        Ok(false) => Err(changed()),
+        Err(HelperError::WrongSecret | HelperError::UnfitSecret) => Ok(false),
+        Err(error) => Err(trouble::helper(&error, &path)),
+    }
+}
+
+fn question(ground: &Ground<'_>, rule: &SecretRule, uses: &[&str]) -> QuestionView {
+    QuestionView {
+        id: crate::random::hex(8),
+        item: ground.job.start.identity.to_string(),
+        name: ground.job.start.name.clone(),
+        about: "renewal".into(),
+        job: Some(views::job_path(ground.number)),
+        secret: Some(rule.kind.as_str().into()),
+        uses: Some(uses.iter().map(|used| (*used).to_owned()).collect()),
+        ..QuestionView::default()
+    }
+}

@@ -1,0 +1,140 @@
+//! How each step is prepared, done, and recognised afterwards: one file for each, one line in each of three tables.
+
+use std::path::PathBuf;
+
+use obnova_core::certificate::KeyAlgorithm;
+use obnova_core::job::{Intent, Job, Outcome};
+use obnova_core::{Fingerprint, Place, Problem, Programme, Step};
+
+use super::sitting::Sitting;
+use super::{Tools, trouble};
+
+mod consent;
+mod generate_keys;
+mod install;
+mod preflight;
+mod request;
+mod retire_old;
+mod verify;
+
+/// The new key, in the job's directory until the renewal has ended.
+pub(super) const KEY_FILE: &str = "key.pem";
+/// The new certificate, likewise.
+pub(super) const CERTIFICATE_FILE: &str = "certificate.der";
+
+/// What the world says about an intent.
+pub(super) enum Answer {
+    /// It has happened; this came of it.
+    Happened(Outcome),
+    /// It has not happened.
+    NotYet,
+    /// It cannot be told; a person must look.
+    Unknown(Problem),
+}
+
+/// Gathers what the intent of a step must hold. Has no effect but inside the job's own directory, and may be repeated.
+pub(super) async fn prepare(ground: &Ground<'_>, step: Step, sitting: &mut Sitting) -> Result<Intent, Problem> {
+    match step {
+        Step::Preflight => Ok(Intent::Preflight {}),
+        Step::Consent => Ok(Intent::Consent {}),
+        Step::GenerateKeys => generate_keys::prepare(ground, sitting).await,
+        Step::Request => request::prepare(ground).await,
+        Step::Verify => verify::prepare(ground),
+        Step::Install => install::prepare(ground, sitting).await,
+        Step::RetireOld => retire_old::prepare(ground),
+    }
+}
+
+/// Does what was intended.
+pub(super) async fn perform(ground: &Ground<'_>, intent: &Intent, sitting: &mut Sitting) -> Result<Outcome, Problem> {
+    match intent {
+        Intent::Preflight {} => preflight::perform(ground).await,
+        Intent::Consent {} => consent::perform(ground, sitting).await,
+        Intent::GenerateKeys { algorithm, file } => generate_keys::perform(ground, *algorithm, file, sitting).await,
+        Intent::Request { request, file } => request::perform(ground, &request.0, file, sitting).await,
+        Intent::Verify { .. } => verify::perform(ground, sitting).await,
+        Intent::Install { files, .. } => install::perform(ground, files).await,
+        Intent::RetireOld { place } => retire_old::perform(ground, place).await,
+    }
+}
+
+/// Asks the world whether what was intended has happened.
+pub(super) async fn probe(ground: &Ground<'_>, intent: &Intent) -> Answer {
+    match intent {
+        // These leave nothing behind in the world: looking, asking and judging again is always right.
+        Intent::Preflight {} | Intent::Consent {} | Intent::Verify { .. } | Intent::RetireOld { .. } => Answer::NotYet,
+        Intent::GenerateKeys { file, .. } => generate_keys::probe(ground, file).await,
+        Intent::Request { request, file } => request::probe(ground, &request.0, file),
+        Intent::Install { files, .. } => install::probe(ground, files).await,
+    }
+}
+
+/// What a step stands on: the job, as it is while the step is done, and the tools.
+pub(super) struct Ground<'run> {
+    /// The tools.
+    pub(super) tools: &'run Tools,
+    /// The number of the job.
+    pub(super) number: u64,
+    /// The job.
+    pub(super) job: &'run Job,
+}
+
+impl Ground<'_> {
+    /// A file in the job's own directory.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.tools.pending.join(self.number.to_string()).join(name)
+    }
+
+    /// Makes the job's own directory, which only this user can enter.
+    pub(super) fn make_directory(&self) -> Result<(), Problem> {
+        use std::os::unix::fs::DirBuilderExt;
+        let directory = self.tools.pending.join(self.number.to_string());
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory);
+        made.map_err(|error| trouble::io(&error, &directory))
+    }
+
+    /// The programme by which the job runs.
+    pub(super) async fn programme(&self) -> Result<Programme, Problem> {
+        let name = self.job.start.programme.clone();
+        let programme = self.tools.engine.read(move |state| state.world.programme(&name).cloned()).await?;
+        programme.ok_or(Problem::NoProgramme {})
+    }
+
+    /// DER of the certificate that is renewed.
+    pub(super) async fn old_der(&self) -> Result<Vec<u8>, Problem> {
+        let old = &self.job.start.old;
+        let der = self.tools.engine.journal().der(old.certificate).await;
+        let der = der.map_err(|error| crate::engine::journal_problem(&error))?;
+        der.ok_or_else(|| Problem::ChangedMeanwhile { path: old.place.path().display().to_string() })
+    }
+
+    /// The certificate that is renewed.
+    pub(super) async fn old_certificate(&self) -> Result<obnova_core::Certificate, Problem> {
+        let der = self.old_der().await?;
+        obnova_core::Certificate::from_der(&der).map_err(|error| Problem::Internal { detail: error.to_string() })
+    }
+
+    /// Digest of the old public key.
+    pub(super) async fn old_public_key(&self) -> Result<Fingerprint, Problem> {
+        self.old_certificate().await.map(|certificate| certificate.public_key)
+    }
+
+    /// What Preflight found out.
+    pub(super) fn preflight(&self) -> Result<(KeyAlgorithm, &Place, bool), Problem> {
+        self.job.preflight().ok_or_else(|| missing(Step::Preflight))
+    }
+
+    /// DER of the new public key.
+    pub(super) fn public_key(&self) -> Result<&[u8], Problem> {
+        self.job.public_key().ok_or_else(|| missing(Step::GenerateKeys))
+    }
+
+    /// DER of the new certificate.
+    pub(super) fn certificate(&self) -> Result<&[u8], Problem> {
+        self.job.certificate().ok_or_else(|| missing(Step::Request))
+    }
+}
+
+fn missing(step: Step) -> Problem {
+    Problem::Internal { detail: format!("nothing came of {step}") }
+}

@@ -1,0 +1,130 @@
+//! Puts the new key and certificate where programs look for them: as new files, never over others, recognised by their digests.
+
+use std::path::PathBuf;
+
+use obnova_core::job::{InstallFile, Intent, Outcome};
+use obnova_core::{Certificate, Fingerprint, Place, Problem, Scheme};
+
+use super::request::write_whole;
+use super::{Answer, Ground, KEY_FILE};
+use crate::helper::{Bytes, Format, Product};
+use crate::runner::sitting::Sitting;
+use crate::runner::trouble;
+
+/// A file with a key: its owner alone.
+const PRIVATE: u32 = 0o600;
+/// A certificate: everybody may read it.
+const PUBLIC: u32 = 0o644;
+
+/// Which files a place is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// A `.p12`, and the certificate alone beside it.
+    Pkcs12,
+    /// Certificate and key, PEM, in one file.
+    Both,
+    /// Certificate and key, PEM, in two files.
+    Pair,
+}
+
+impl Layout {
+    /// As the old place is made.
+    pub(super) fn of(old: &Place) -> Self {
+        match old.scheme() {
+            Scheme::Pkcs12 => Self::Pkcs12,
+            Scheme::File if crate::stores::key_file(old).is_some_and(|key| key == old.path()) => Self::Both,
+            Scheme::File => Self::Pair,
+        }
+    }
+
+    /// The files of a place, those with keys first, and their permission bits.
+    pub(super) fn files(self, place: &Place) -> Result<Vec<(PathBuf, u32)>, Problem> {
+        let path = place.path();
+        let beside = |extension: &str| {
+            let other = path.with_extension(extension);
+            let clash = || Problem::InvalidArgument { argument: "to".into(), value: path.display().to_string() };
+            if other == path { Err(clash()) } else { Ok(other) }
+        };
+        Ok(match self {
+            Self::Pkcs12 => vec![(path.clone(), PRIVATE), (beside("crt")?, PUBLIC)],
+            Self::Both => vec![(path, PRIVATE)],
+            Self::Pair => vec![(beside("key")?, PRIVATE), (path, PUBLIC)],
+        })
+    }
+}
+
+pub(super) async fn prepare(ground: &Ground<'_>, sitting: &mut Sitting) -> Result<Intent, Problem> {
+    let (_, place, _) = ground.preflight()?;
+    let layout = Layout::of(&ground.job.start.old.place);
+    let mut files = Vec::new();
+    for (path, mode) in layout.files(place)? {
+        let private = mode == PRIVATE;
+        let staged = if private { "private" } else { "public" };
+        let sha256 =
+            if private { stage_private(ground, layout, staged, sitting).await? } else { stage_public(ground, staged)? };
+        files.push(InstallFile { staged: staged.into(), target: Place::new(Scheme::File, &path), mode, sha256 });
+    }
+    Ok(Intent::Install { place: place.clone(), files })
+}
+
+async fn stage_private(
+    ground: &Ground<'_>,
+    layout: Layout,
+    staged: &str,
+    sitting: &mut Sitting,
+) -> Result<Fingerprint, Problem> {
+    let der = ground.certificate()?;
+    let certificate = Certificate::from_der(der).map_err(|error| Problem::Internal { detail: error.to_string() })?;
+    let out = ground.file(staged);
+    let product = Product {
+        key: ground.file(KEY_FILE).as_path().into(),
+        certificate: Bytes(der.to_vec()),
+        chain: Vec::new(),
+        friendly_name: Some(certificate.name.to_string()),
+        out: out.as_path().into(),
+        format: match layout {
+            Layout::Pkcs12 => Format::Pkcs12,
+            Layout::Both => Format::PemBoth,
+            Layout::Pair => Format::PemKey,
+        },
+    };
+    let secret = sitting.key_secret(ground).await?;
+    let packaged = ground.tools.helper.package(product, secret, secret).await;
+    packaged.map(Fingerprint).map_err(|error| trouble::helper(&error, &out))
+}
+
+fn stage_public(ground: &Ground<'_>, staged: &str) -> Result<Fingerprint, Problem> {
+    let pem = der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, ground.certificate()?)
+        .map_err(|error| Problem::Internal { detail: error.to_string() })?;
+    let out = ground.file(staged);
+    write_whole(&out, pem.as_bytes()).map_err(|error| trouble::io(&error, &out))?;
+    Ok(Fingerprint::of(pem.as_bytes()))
+}
+
+pub(super) async fn perform(ground: &Ground<'_>, files: &[InstallFile]) -> Result<Outcome, Problem> {
+    for file in files {
+        let target = file.target.path();
+        // A file of ours that reached its place before a crash or a failure of the next one.
+        if ground.tools.helper.digest(&target).await.is_ok_and(|digest| digest == Some(file.sha256.0)) {
+            continue;
+        }
+        let placed = ground.tools.helper.place(&ground.file(&file.staged), &target, file.mode, file.sha256.0).await;
+        placed.map_err(|error| trouble::helper(&error, &target))?;
+    }
+    Ok(Outcome::Install {})
+}
+
+pub(super) async fn probe(ground: &Ground<'_>, files: &[InstallFile]) -> Answer {
+    let mut all = true;
+    for file in files {
+        let target = file.target.path();
+        match ground.tools.helper.digest(&target).await {
+            Ok(Some(digest)) if digest == file.sha256.0 => {}
+            Ok(None) => all = false,
+            // Somebody else's file: that ours is not there is certain, so trying again is right, and refused there.
+            Ok(Some(_)) => return Answer::NotYet,
+            Err(error) => return Answer::Unknown(trouble::helper(&error, &target)),
+        }
+    }
+    if all { Answer::Happened(Outcome::Install {}) } else { Answer::NotYet }
+}

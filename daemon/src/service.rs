@@ -1,0 +1,69 @@
+//! What systemd is told: ready, stopping, one line of status, and the watchdog's ping.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use obnova_core::Problem;
+use obnova_text::Text;
+use sd_notify::NotifyState;
+use tokio::sync::Notify;
+
+use crate::bus::{Desk, views};
+
+/// How long changes are gathered before the status line is said anew.
+const GATHER: Duration = Duration::from_millis(200);
+
+/// Everything is served.
+pub(crate) fn ready() {
+    say(&[NotifyState::Ready]);
+}
+
+/// The end has begun.
+pub(crate) fn stopping() {
+    say(&[NotifyState::Stopping]);
+}
+
+/// Says the status line each time something has changed, and pings the watchdog as often as it wants, as long as the engine
+/// answers. Ends when the engine does.
+pub(crate) async fn speak(desk: Desk, changed: Arc<Notify>) -> Problem {
+    let patience = sd_notify::watchdog_enabled().map(|patience| patience / 2);
+    loop {
+        let ping = async {
+            match patience {
+                Some(patience) => tokio::time::sleep(patience).await,
+                None => std::future::pending().await,
+            }
+        };
+        let problem = tokio::select! {
+            () = changed.notified() => {
+                tokio::time::sleep(GATHER).await;
+                line(&desk).await.err()
+            }
+            () = ping => {
+                let alive = desk.engine.read(|_| ()).await;
+                say(&[NotifyState::Watchdog]);
+                alive.err()
+            }
+        };
+        if let Some(problem) = problem {
+            return problem;
+        }
+    }
+}
+
+async fn line(desk: &Desk) -> Result<(), Problem> {
+    let household = desk.household.clone();
+    let (view, now) = desk.engine.read(move |state| (views::status(state, &household), state.now())).await?;
+    // The language of a service's journal is that of its environment.
+    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| std::env::var(name).ok());
+    let text = Text::for_environment(locale.as_deref().unwrap_or_default()).in_zone(*now.offset());
+    say(&[NotifyState::Status(&text.status_line(&view, now.to_utc()))]);
+    Ok(())
+}
+
+fn say(states: &[NotifyState<'_>]) {
+    // Without NOTIFY_SOCKET this does nothing; with one that does not answer, systemd will notice by itself.
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "systemd cannot be told");
+    }
+}

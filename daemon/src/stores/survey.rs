@@ -1,0 +1,615 @@
+//! Going through the watched roots: what is there, what of it differs from what was known, what is gone. Owns the roots and
+//! the stamps. Blocks; when to go is the actor's, and PKCS#12 files are left to it, for they take the helper.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use obnova_core::world::{Condition, Found, Sight};
+use obnova_core::{Place, Problem, Scheme};
+use rustix::fs::{Dir, FileType, Mode, OFlags, Stat, openat};
+use rustix::io::Errno;
+use zeroize::Zeroizing;
+
+use super::content::{self, Contents};
+use super::eyes::{Dirt, Dirty, Eyes};
+use super::files::{self, LARGEST, Unread};
+use super::{Sighting, Stamp, keys};
+
+/// How many directories below a watched one are looked into, one in another.
+const DEEPEST: usize = 4;
+
+/// How many names below a watched directory are looked at.
+const MOST_NAMES: usize = 50_000;
+
+/// The roots, the stamps of what is in them, and the watches on them.
+#[derive(Debug)]
+pub(super) struct Survey {
+    pub(super) eyes: Eyes,
+    roots: BTreeSet<Place>,
+    known: BTreeMap<Place, Known>,
+    /// Files in directories that hold nothing of ours, as hashes of their paths and stamps.
+    blank: HashSet<u64>,
+    round: u32,
+    buffer: Zeroizing<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    stamp: Stamp,
+    /// The last survey that found it there.
+    round: u32,
+}
+
+/// What a survey has brought.
+#[derive(Debug, Default)]
+pub(super) struct Harvest {
+    /// What differs from what was known.
+    pub(super) sightings: Vec<Sighting>,
+    /// PKCS#12 files that are new or changed, and have no certificate beside them.
+    pub(super) closed: Vec<(Place, Stamp)>,
+    names: usize,
+}
+
+impl Harvest {
+    fn is_full(&self) -> bool {
+        self.names > MOST_NAMES
+    }
+}
+
+/// A file to be looked at.
+struct Candidate<'a> {
+    directory: &'a OwnedFd,
+    path: &'a Path,
+    name: &'a OsStr,
+    scheme: Scheme,
+    stat: Stat,
+    /// What may tell more about it and exists, relative to the directory.
+    beside: Vec<(OsString, Stat)>,
+    /// Found in a directory, not named: only what holds certificates is of interest.
+    found: bool,
+    /// Something was reported of it: it is read even if the stamp is the same, for clocks are coarse.
+    suspect: bool,
+}
+
+impl Survey {
+    pub(super) fn new(known: Vec<(Place, Stamp)>) -> io::Result<Self> {
+        let known = known.into_iter().map(|(place, stamp)| (place, Known { stamp, round: 0 })).collect();
+        Ok(Self {
+            eyes: Eyes::open()?,
+            roots: BTreeSet::new(),
+            known,
+            blank: HashSet::new(),
+            round: 0,
+            buffer: Zeroizing::default(),
+        })
+    }
+
+    pub(super) fn roots(&self) -> impl Iterator<Item = &Place> + Clone {
+        self.roots.iter()
+    }
+
+    pub(super) fn read_reports(&mut self, dirt: &mut Dirt) -> io::Result<()> {
+        self.eyes.read(self.roots.iter(), dirt)
+    }
+
+    /// Takes up a root. What it shares with a root above follows its rules from now on.
+    pub(super) fn add_root(&mut self, root: Place) {
+        if let Some(above) = self.owner(&root).cloned()
+            && above != root
+        {
+            self.eyes.forget_below(&above, &root.path());
+        }
+        self.roots.insert(root);
+    }
+
+    /// Forgets a root. What it shares with other roots has to be looked at anew, by their rules: these are put into `dirt`.
+    pub(super) fn remove_root(&mut self, root: &Place, dirt: &mut Dirt) {
+        if !self.roots.remove(root) {
+            return;
+        }
+        self.eyes.forget(root);
+        dirt.remove(root);
+        for place in self.below(&root.path()) {
+            match self.owner(&place).cloned() {
+                Some(owner) => super::eyes::whole(dirt, &owner),
+                None => {
+                    self.known.remove(&place);
+                }
+            }
+        }
+    }
+
+    /// Looks at what may have changed.
+    pub(super) fn look(&mut self, dirt: Dirt) -> Harvest {
+        let mut harvest = Harvest::default();
+        for (root, dirty) in dirt {
+            if !self.roots.contains(&root) {
+                continue;
+            }
+            harvest.names = 0;
+            match dirty {
+                Dirty::Whole => self.look_at_root(&root, &mut harvest),
+                Dirty::Names(directories) => {
+                    for (directory, names) in directories {
+                        self.look_at_names(&root, &directory, &names, &mut harvest);
+                    }
+                }
+            }
+        }
+        // Wiped and freed: there may have been a key in it.
+        self.buffer = Zeroizing::default();
+        harvest
+    }
+
+    /// Takes note that a place was opened by a person and needs no further look.
+    pub(super) fn opened(&mut self, place: &Place, stamp: Stamp) {
+        if self.owner(place).is_some() {
+            self.known.insert(place.clone(), Known { stamp, round: self.round });
+        }
+    }
+
+    /// Takes note of what a look at a place has shown. `None` if that is nothing new.
+    pub(super) fn report(&mut self, place: &Place, stamp: Stamp, sight: Sight, der: Vec<Vec<u8>>) -> Option<Sighting> {
+        let stamp = salted(stamp, &sight.condition);
+        let known = self.known.insert(place.clone(), Known { stamp, round: self.round });
+        let same = known.is_some_and(|known| known.stamp == stamp);
+        (!same).then(|| Sighting { place: place.clone(), stamp, sight: Some(sight), der })
+    }
+
+    /// Takes note that nothing is at a place any more. `None` if nothing was.
+    pub(super) fn vanish(&mut self, place: &Place) -> Option<Sighting> {
+        self.known.remove(place)?;
+        Some(Sighting::gone(place.clone()))
+    }
+
+    /// Whether a root itself is at this place: then its absence is a failure, not a departure.
+    pub(super) fn is_root(&self, place: &Place) -> bool {
+        self.roots.contains(place)
+    }
+
+    fn look_at_root(&mut self, root: &Place, harvest: &mut Harvest) {
+        let path = root.path();
+        self.round = self.round.wrapping_add(1);
+        self.eyes.begin(root);
+        self.eyes.approach(root, &path, self.round);
+        match self.open_root(root, &path, harvest) {
+            Ok(()) => self.sweep(root, &path, harvest),
+            Err((unread, directory)) => {
+                // What cannot be read is not gone.
+                if matches!(unread, Unread::Missing | Unread::NotRegular) {
+                    self.sweep_below(root, &path, harvest);
+                } else {
+                    self.keep_below(&path);
+                }
+                self.fail(root, unread.problem(&path, directory), harvest);
+            }
+        }
+        self.eyes.finish(root, self.round);
+    }
+
+    /// Looks at a root; the error says, too, whether a directory could not be listed.
+    fn open_root(&mut self, root: &Place, path: &Path, harvest: &mut Harvest) -> Result<(), (Unread, bool)> {
+        let one = |unread| (unread, false);
+        let (parent, name) = match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => (parent, name),
+            _ => (path, OsStr::new(".")),
+        };
+        let directory = files::stand_in(parent).map_err(|errno| one(errno.into()))?;
+        let stat = files::look(&directory, name).map_err(|errno| one(errno.into()))?;
+        match (files::kind(&stat), root.scheme()) {
+            (FileType::Directory, Scheme::File) => {
+                self.look_into(root, path, 0, None, harvest).map_err(|errno| (errno.into(), true))?;
+                let condition = if harvest.is_full() {
+                    Condition::Failed(too_many(path, MOST_NAMES.to_string()))
+                } else if self.eyes.is_blind(root) {
+                    let limit = std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches").unwrap_or_default();
+                    Condition::Failed(too_many(path, limit.trim().to_owned()))
+                } else {
+                    Condition::Readable
+                };
+                // A directory's own times change with every file; what is said of it does not.
+                let sight = Sight { condition, certificates: Vec::new() };
+                harvest.sightings.extend(self.report(root, files::stamp([].iter()), sight, Vec::new()));
+                Ok(())
+            }
+            (FileType::RegularFile, scheme) => {
+                let others = beside(scheme, name);
+                for other in others.iter().filter(|other| other.as_bytes().contains(&b'/')) {
+                    let other = parent.join(other);
+                    if let (Some(elsewhere), Some(name)) = (other.parent(), other.file_name()) {
+                        self.eyes.attend(root, elsewhere, name, self.round);
+                    }
+                }
+                let beside = present(&directory, others.into_iter());
+                let candidate =
+                    Candidate { directory: &directory, path, name, scheme, stat, beside, found: false, suspect: false };
+                self.look_at(&candidate, harvest);
+                Ok(())
+            }
+            _ => Err(one(Unread::NotRegular)),
+        }
+    }
+
+    /// Looks at some names in a directory below a root.
+    fn look_at_names(&mut self, root: &Place, directory: &Path, names: &BTreeSet<OsString>, harvest: &mut Harvest) {
+        self.round = self.round.wrapping_add(1);
+        let depth = directory.strip_prefix(root.path()).map_or(0, |below| below.components().count());
+        // A directory that is gone, or cannot be listed any more, has been reported where it stands.
+        if let Err(errno) = self.look_into(root, directory, depth, Some(names), harvest) {
+            tracing::debug!(directory = %directory.display(), %errno, "not looked into");
+            return;
+        }
+        if harvest.is_full() {
+            return self.look_at_root(root, harvest);
+        }
+        for name in names {
+            let path = directory.join(name);
+            if !path.is_dir() || path.is_symlink() {
+                self.eyes.forget_below(root, &path);
+            }
+            self.sweep(root, &path, harvest);
+        }
+    }
+
+    /// Looks at what a directory holds, or at some names in it and what depends on them.
+    ///
+    /// Links to directories are not followed, nor are links to files of the same directory: they stand there themselves.
+    fn look_into(
+        &mut self,
+        root: &Place,
+        directory: &Path,
+        depth: usize,
+        only: Option<&BTreeSet<OsString>>,
+        harvest: &mut Harvest,
+    ) -> Result<(), Errno> {
+        self.eyes.list(root, directory, self.round);
+        // The root may be a link, what is below it may not have become one.
+        let links = if depth == 0 { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | links;
+        let handle = openat(rustix::fs::CWD, directory, flags, Mode::empty())?;
+        let names = list(&handle, harvest)?;
+        let keys_elsewhere = files::look(&handle, OsStr::new("../private")).is_ok();
+        let mut path = directory.to_path_buf();
+        for (name, kind) in &names {
+            let suspect = only.is_some_and(|only| only.contains(name));
+            if only.is_some_and(|only| !suspect && !is_concerned(&handle, name, *kind, only)) {
+                continue;
+            }
+            path.push(name);
+            match kind {
+                FileType::Directory => self.look_below(root, &path, depth + 1, harvest),
+                FileType::RegularFile | FileType::Symlink => {
+                    let is_listed = |other: &OsStr| names.binary_search_by(|(name, _)| name.as_os_str().cmp(other)).is_ok();
+                    if *kind == FileType::RegularFile || self.leads_out(root, &handle, &path, name, is_listed) {
+                        let is_there = |other: &OsString| {
+                            if other.as_bytes().contains(&b'/') { keys_elsewhere } else { is_listed(other) }
+                        };
+                        self.look_at_found(&handle, &path, name, is_there, suspect, harvest);
+                    }
+                }
+                _ => {}
+            }
+            path.pop();
+        }
+        Ok(())
+    }
+
+    fn look_below(&mut self, root: &Place, path: &Path, depth: usize, harvest: &mut Harvest) {
+        let place = Place::new(Scheme::File, path);
+        if depth > DEEPEST || self.roots.contains(&place) {
+            return;
+        }
+        match self.look_into(root, path, depth, None, harvest) {
+            Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
+            Err(errno) => {
+                self.keep_below(path);
+                self.fail(&place, Unread::from(errno).problem(path, true), harvest);
+            }
+        }
+    }
+
+    /// Whether a link leads out of its directory; then its target is watched, too.
+    fn leads_out(
+        &mut self,
+        root: &Place,
+        handle: &OwnedFd,
+        path: &Path,
+        name: &OsStr,
+        is_listed: impl Fn(&OsStr) -> bool,
+    ) -> bool {
+        match rustix::fs::readlinkat(handle, name, Vec::new()) {
+            Ok(target) if !target.to_bytes().contains(&b'/') && is_listed(OsStr::from_bytes(target.to_bytes())) => false,
+            Ok(_) => {
+                if let (Ok(target), Some(directory)) = (path.canonicalize(), path.parent()) {
+                    self.eyes.follow(root, directory, name, &target, self.round);
+                }
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn look_at_found(
+        &mut self,
+        directory: &OwnedFd,
+        path: &Path,
+        name: &OsStr,
+        is_there: impl Fn(&OsString) -> bool,
+        suspect: bool,
+        harvest: &mut Harvest,
+    ) {
+        // What is gone by now is swept up, and what was never more than a dangling link, a FIFO or a device is not ours.
+        let Ok(stat) = files::look(directory, name) else { return };
+        if files::kind(&stat) != FileType::RegularFile || u64::try_from(stat.st_size).unwrap_or(0) > LARGEST {
+            return;
+        }
+        let scheme = if keys::is_package(name) { Scheme::Pkcs12 } else { Scheme::File };
+        let beside = present(directory, beside(scheme, name).into_iter().filter(is_there));
+        self.look_at(&Candidate { directory, path, name, scheme, stat, beside, found: true, suspect }, harvest);
+    }
+
+    /// Looks at a file, unless it is as it was.
+    fn look_at(&mut self, file: &Candidate<'_>, harvest: &mut Harvest) {
+        let place = Place::new(file.scheme, file.path);
+        if file.found && self.roots.contains(&place) {
+            return;
+        }
+        let stamp = files::stamp(std::iter::once(&file.stat).chain(file.beside.iter().map(|(_, stat)| stat)));
+        let round = self.round;
+        let before = self.known.get_mut(&place);
+        let same = before.as_ref().is_some_and(|known| known.stamp == stamp);
+        if let Some(known) = before {
+            known.round = round;
+        }
+        if same && (!file.suspect || file.scheme == Scheme::Pkcs12) {
+            return;
+        }
+        let trace = files::Hash::new().add(file.path.as_os_str().as_bytes()).add(&stamp.0.to_le_bytes()).0;
+        if file.found && !file.suspect && self.blank.contains(&trace) {
+            // It counts as not there.
+            self.unmark(&place);
+            return;
+        }
+        let seen = match file.scheme {
+            Scheme::File => self.read_file(file),
+            Scheme::Pkcs12 => self.read_package(file),
+        };
+        match seen {
+            Ok(Seen::Certificates(sight, der)) => {
+                let again =
+                    same.then(|| Sighting { place: place.clone(), stamp, sight: Some(sight.clone()), der: der.clone() });
+                harvest.sightings.extend(self.report(&place, stamp, sight, der).or(again));
+            }
+            Ok(Seen::Closed) => harvest.closed.push((place, stamp)),
+            Ok(Seen::Nothing(_)) if file.found => {
+                self.blank.insert(trace);
+                self.unmark(&place);
+            }
+            Ok(Seen::Nothing(fault)) => {
+                let detail = fault.unwrap_or_else(|| "no certificate in it".into());
+                let path = file.path.display().to_string();
+                self.fail_with(&place, stamp, Problem::PlaceBroken { path, detail }, harvest);
+            }
+            Err(Unread::Missing | Unread::NotRegular) if file.found => self.unmark(&place),
+            Err(Unread::Denied) if file.found && !keys::is_certificate(file.name) => self.unmark(&place),
+            Err(unread) => self.fail_with(&place, stamp, unread.problem(file.path, false), harvest),
+        }
+    }
+
+    fn read_file(&mut self, file: &Candidate<'_>) -> Result<Seen, Unread> {
+        if file.found {
+            files::read(file.directory, file.name, &mut self.buffer, content::HEAD as u64)?;
+            if !content::is_promising(&self.buffer) {
+                return Ok(Seen::Nothing(None));
+            }
+        }
+        if !file.found || self.buffer.len() == content::HEAD {
+            files::read(file.directory, file.name, &mut self.buffer, LARGEST)?;
+        }
+        let contents = Contents::of(&self.buffer);
+        if contents.certificates.is_empty() {
+            return Ok(Seen::Nothing(contents.fault));
+        }
+        let key = contents.key || file.beside.iter().any(|(name, _)| self.is_key(file.directory, name));
+        Ok(Seen::of(contents, key))
+    }
+
+    fn is_key(&mut self, directory: &OwnedFd, name: &OsStr) -> bool {
+        is_key(directory, name, &mut self.buffer)
+    }
+
+    /// A PKCS#12 file as far as it can be read without opening it: by the certificate beside it.
+    fn read_package(&mut self, file: &Candidate<'_>) -> Result<Seen, Unread> {
+        for (name, _) in &file.beside {
+            if let Err(unread) = files::read(file.directory, name, &mut self.buffer, LARGEST) {
+                tracing::debug!(?unread, "the file beside a PKCS#12 file cannot be read");
+                continue;
+            }
+            let mut contents = Contents::of(&self.buffer);
+            if !contents.certificates.is_empty() {
+                contents.certificates.truncate(1);
+                return Ok(Seen::of(contents, true));
+            }
+        }
+        // The helper reports what it cannot open; what we can tell takes no process.
+        files::read(file.directory, file.name, &mut self.buffer, LARGEST)?;
+        Ok(Seen::Closed)
+    }
+
+    /// The most specific root that a place lies in: its rules hold for the place.
+    fn owner(&self, place: &Place) -> Option<&Place> {
+        if let Some(root) = self.roots.get(place) {
+            return Some(root);
+        }
+        let path = place.path();
+        path.ancestors().find_map(|above| self.roots.get(&Place::new(Scheme::File, above)))
+    }
+
+    /// The known places at a path or below it.
+    fn below(&self, path: &Path) -> Vec<Place> {
+        let mut places = Vec::new();
+        for scheme in [Scheme::File, Scheme::Pkcs12] {
+            let first = Place::new(scheme, path);
+            let base = first.as_str().trim_end_matches('/');
+            let near = self.known.range(&first..).take_while(|(place, _)| place.as_str().starts_with(base));
+            let is_below = |place: &Place| {
+                let rest = &place.as_str()[base.len()..];
+                rest.is_empty() || rest.starts_with('/')
+            };
+            places.extend(near.filter(|(place, _)| is_below(place)).map(|(place, _)| place.clone()));
+        }
+        places
+    }
+
+    /// What this survey has not found at a path and below is gone.
+    fn sweep(&mut self, root: &Place, path: &Path, harvest: &mut Harvest) {
+        let round = self.round;
+        let full = harvest.is_full();
+        for place in self.below(path) {
+            let unseen = self.known.get(&place).is_some_and(|known| known.round != round);
+            // Behind the bound nobody has looked.
+            let gone = unseen && (!full || !place.path().exists());
+            if gone && self.owner(&place) == Some(root) {
+                harvest.sightings.extend(self.vanish(&place));
+            }
+        }
+    }
+
+    fn sweep_below(&mut self, root: &Place, path: &Path, harvest: &mut Harvest) {
+        if let Some(known) = self.known.get_mut(root) {
+            known.round = self.round;
+        }
+        self.sweep(root, path, harvest);
+    }
+
+    fn keep_below(&mut self, path: &Path) {
+        for place in self.below(path) {
+            if let Some(known) = self.known.get_mut(&place) {
+                known.round = self.round;
+            }
+        }
+    }
+
+    /// Nothing of ours is there: left to the sweep.
+    fn unmark(&mut self, place: &Place) {
+        if let Some(known) = self.known.get_mut(place) {
+            known.round = self.round.wrapping_sub(1);
+        }
+    }
+
+    fn fail(&mut self, place: &Place, problem: Problem, harvest: &mut Harvest) {
+        self.fail_with(place, files::stamp([].iter()), problem, harvest);
+    }
+
+    fn fail_with(&mut self, place: &Place, stamp: Stamp, problem: Problem, harvest: &mut Harvest) {
+        let sight = Sight { condition: Condition::Failed(problem), certificates: Vec::new() };
+        harvest.sightings.extend(self.report(place, stamp, sight, Vec::new()));
+    }
+}
+
+/// What reading a file has shown.
+enum Seen {
+    Certificates(Sight, Vec<Vec<u8>>),
+    /// A PKCS#12 file that has to be opened.
+    Closed,
+    /// No certificate, for this reason.
+    Nothing(Option<String>),
+}
+
+impl Seen {
+    /// The key is the first certificate's: whoever writes several into one file begins with his own.
+    fn of(contents: Contents, key: bool) -> Self {
+        let (certificates, der): (Vec<_>, _) = contents.certificates.into_iter().unzip();
+        let found = |(index, certificate)| Found { certificate, key: key && index == 0 };
+        let certificates = certificates.into_iter().enumerate().map(found).collect();
+        Self::Certificates(Sight { condition: Condition::Readable, certificates }, der)
+    }
+}
+
+/// Where a certificate file's key, or a PKCS#12 file's certificate, may be.
+pub(super) fn beside(scheme: Scheme, name: &OsStr) -> Vec<OsString> {
+    match scheme {
+        Scheme::File => keys::of_certificate(name),
+        Scheme::Pkcs12 => keys::of_package(name),
+    }
+}
+
+/// Those of the names that are regular files.
+pub(super) fn present(directory: &OwnedFd, names: impl Iterator<Item = OsString>) -> Vec<(OsString, Stat)> {
+    let look = |name: OsString| files::look(directory, &name).ok().map(|stat| (name, stat));
+    names.filter_map(look).filter(|(_, stat)| files::kind(stat) == FileType::RegularFile).collect()
+}
+
+/// Whether a file holds a private key. One that we may not read is taken at its name's word.
+pub(super) fn is_key(directory: &OwnedFd, name: &OsStr, buffer: &mut Zeroizing<Vec<u8>>) -> bool {
+    match files::read(directory, name, buffer, LARGEST) {
+        Ok(()) => content::holds_key(buffer),
+        Err(Unread::Denied) => keys::is_key(Path::new(name).file_name().unwrap_or(name)),
+        Err(_) => false,
+    }
+}
+
+/// The stamp under which a sight is remembered: what failed is tried again at every survey, so it never has the file's own.
+fn salted(stamp: Stamp, condition: &Condition) -> Stamp {
+    match condition {
+        Condition::Readable | Condition::Locked | Condition::Changed => stamp,
+        Condition::Failed(problem) => Stamp(files::Hash(stamp.0).add(problem.kind().as_bytes()).0),
+    }
+}
+
+/// The names in a directory, sorted, up to the bound.
+fn list(directory: impl AsFd, harvest: &mut Harvest) -> Result<Vec<(OsString, FileType)>, Errno> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(&directory)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name == "." || name == ".." {
+            continue;
+        }
+        harvest.names += 1;
+        if harvest.is_full() {
+            break;
+        }
+        let kind = match entry.file_type() {
+            FileType::Unknown => {
+                let found = rustix::fs::statat(&directory, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
+                found.map_or(FileType::Unknown, |stat| files::kind(&stat))
+            }
+            known => known,
+        };
+        names.push((name.to_owned(), kind));
+    }
+    names.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    Ok(names)
+}
+
+/// Whether a change to some names of a directory may change what is seen at another.
+fn is_concerned(directory: &OwnedFd, name: &OsStr, kind: FileType, changed: &BTreeSet<OsString>) -> bool {
+    match kind {
+        FileType::Symlink => {
+            // Its way may lead through a link to a directory, as where whole versions are switched at once.
+            let through = |target: &Path| target.components().any(|part| changed.contains(part.as_os_str()));
+            let target = rustix::fs::readlinkat(directory, name, Vec::new());
+            target.is_ok_and(|target| through(Path::new(OsStr::from_bytes(target.to_bytes()))))
+                || keys::neighbours(name).iter().any(|other| changed.contains(other))
+        }
+        FileType::RegularFile => keys::neighbours(name).iter().any(|other| changed.contains(other)),
+        _ => false,
+    }
+}
+
+fn too_many(path: &Path, limit: String) -> Problem {
+    Problem::TooManyFiles { path: path.display().to_string(), limit }
+}
+
+/// Where `place` stands: its directory and its name in it.
+pub(super) fn stand_at(place: &Place) -> Result<(OwnedFd, PathBuf, OsString), Unread> {
+    let path = place.path();
+    let name = path.file_name().ok_or(Unread::NotRegular)?.to_owned();
+    let directory = files::stand_in(path.parent().unwrap_or(Path::new("/")))?;
+    Ok((directory, path, name))
+}
