@@ -9,7 +9,7 @@ bound_target
 # The development build: from nothing it takes half as long as the small one that is installed, and this is about what happens, not
 # how fast. The tray is not needed.
 echo "Building (the first time takes some minutes)."
-cargo build --quiet --locked -p obnovad -p obnova
+cargo build --locked -p obnovad -p obnova
 
 SCRATCH=$(mktemp -d)
 BUS_PID='' DAEMON_PID=''
@@ -49,7 +49,11 @@ main() {
 }
 
 chapter() {
-    printf '\n\033[1m== %s\033[0m\n' "$*"
+    if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+        printf '\n\033[1m== %s\033[0m\n' "$*"
+    else
+        printf '\n== %s\n' "$*"
+    fi
 }
 
 # obnova VERB… [ANSWER…]: shows the command, runs it, and hands over the answers (words like password=…), which stand on no command line.
@@ -71,15 +75,52 @@ obnova() {
     [ "$code" = 0 ] || [ "$code" = 3 ] || exit "$code"
 }
 
+# `openssl req -x509 -days 20` would make a certificate that lives for 20 days in all, which is warned about later: this one was made
+# two years ago, and that takes `openssl ca`.
 make_certificate() {
-    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 20 \
-        -subj '/C=DK/O=Nordlys/CN=Anna Nørgaard/emailAddress=anna@nordlys.example' -utf8 \
-        -addext 'subjectAltName=email:anna@nordlys.example' -addext 'extendedKeyUsage=emailProtection' \
-        -keyout "$SCRATCH/key.pem" -out "$SCRATCH/certificate.pem" 2>"$SCRATCH/openssl"
+    mkdir "$SCRATCH/ca"
+    touch "$SCRATCH/ca/index"
+    cat >"$SCRATCH/ca/openssl.cnf" <<EOF
+[req]
+distinguished_name = name
+prompt = no
+string_mask = utf8only
+[name]
+C = DK
+O = Nordlys
+CN = Anna Nørgaard
+emailAddress = anna@nordlys.example
+[ca]
+default_ca = own
+[own]
+database = $SCRATCH/ca/index
+new_certs_dir = $SCRATCH/ca
+default_md = sha256
+rand_serial = yes
+preserve = yes
+policy = any
+x509_extensions = mail
+[any]
+countryName = supplied
+organizationName = supplied
+commonName = supplied
+emailAddress = supplied
+[mail]
+subjectAltName = email:anna@nordlys.example
+keyUsage = critical,digitalSignature,keyAgreement
+extendedKeyUsage = emailProtection
+EOF
+    {
+        openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -utf8 -config "$SCRATCH/ca/openssl.cnf" \
+            -keyout "$SCRATCH/ca/key.pem" -out "$SCRATCH/ca/request.pem"
+        openssl ca -selfsign -batch -notext -utf8 -config "$SCRATCH/ca/openssl.cnf" -keyfile "$SCRATCH/ca/key.pem" \
+            -startdate "$(date -u -d '-710 days' +%Y%m%d%H%M%SZ)" -enddate "$(date -u -d '+20 days' +%Y%m%d%H%M%SZ)" \
+            -in "$SCRATCH/ca/request.pem" -out "$SCRATCH/ca/certificate.pem"
+    } 2>"$SCRATCH/ca/log" || { cat "$SCRATCH/ca/log" >&2; exit 1; }
     printf '%s' "$PASSWORD" >"$SCRATCH/password"
-    openssl pkcs12 -export -inkey "$SCRATCH/key.pem" -in "$SCRATCH/certificate.pem" -name 'Anna Nørgaard' \
+    openssl pkcs12 -export -inkey "$SCRATCH/ca/key.pem" -in "$SCRATCH/ca/certificate.pem" -name 'Anna Nørgaard' \
         -passout "file:$SCRATCH/password" -out "$OLD"
-    rm "$SCRATCH/key.pem" "$SCRATCH/certificate.pem"
+    rm -r "$SCRATCH/ca"
 }
 
 certificate_in() {
@@ -88,7 +129,7 @@ certificate_in() {
 
 describe() {
     echo "$1"
-    certificate_in "$1" | openssl x509 -noout -subject -ext subjectAltName -enddate -nameopt utf8,sep_comma_plus
+    certificate_in "$1" | openssl x509 -noout -subject -ext subjectAltName -dates -nameopt utf8,sep_comma_plus
 }
 
 public_key_of_certificate() {
@@ -111,12 +152,21 @@ judge() {
     check "the certificate's signature is right" openssl verify -CAfile "$SCRATCH/renewed.pem" "$SCRATCH/renewed.pem"
     certificate_in "$OLD" >"$SCRATCH/old.pem"
     check "it ends after the old one" later "$SCRATCH/renewed.pem" "$SCRATCH/old.pem"
+    check "the certificate alone stands beside it, for others" openssl x509 -in "${NEW%.p12}.crt" -noout
     check "only its owner may read the new file" [ "$(stat -c %a "$NEW")" = 600 ]
+    check "the password stands neither in the state nor in the log" nowhere "$PASSWORD" "$SCRATCH/state" "$SCRATCH/log"
     check "the old file is byte for byte as it was" [ "$(sha256sum <"$OLD")" = "$before" ]
 }
 
 later() {
     [ "$(date -d "$(openssl x509 -in "$1" -noout -enddate | cut -d= -f2)" +%s)" -gt "$(date -d "$(openssl x509 -in "$2" -noout -enddate | cut -d= -f2)" +%s)" ]
+}
+
+# nowhere TEXT PATH…: no file below the paths has the text, and there are files to look in.
+nowhere() {
+    local text=$1
+    shift
+    grep -rqa . "$@" && ! grep -rqaF "$text" "$@"
 }
 
 check() {
