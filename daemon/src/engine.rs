@@ -284,6 +284,7 @@ impl Loaded {
         let mut touched = BTreeSet::new();
         let mut changes = Vec::with_capacity(sightings.len());
         let mut replaced = Vec::new();
+        let places_before = self.state.world.place_items();
         for sighting in sightings {
             if sighting.sight.is_some() && self.state.world.is_excluded(&sighting.place) {
                 continue;
@@ -302,6 +303,7 @@ impl Loaded {
             });
             changes.push(Remember { seen, place: sighting.place, der: sighting.der });
         }
+        touched.extend(self.state.world.place_items().symmetric_difference(&places_before));
         if let Err(error) = self.journal.remember(changes).await {
             tracing::warn!(%error, "what was seen is not remembered; the places are read again at the next start");
         }

@@ -222,8 +222,14 @@ impl World {
     ///
     /// The ids of the items that may look otherwise now.
     pub fn observe(&mut self, place: &Place, sight: Option<Sight>) -> BTreeSet<ItemId> {
-        let mut touched = BTreeSet::from([self.place_id(place)]);
+        let mut touched = BTreeSet::new();
         let sight = sight.map(|sight| self.completed(place, sight));
+        // Most places are readable and no items themselves: only the others are named.
+        let odd = |condition: Option<&Condition>| condition.is_some_and(|condition| *condition != Condition::Readable);
+        let before = self.sights.get(place).map(|(condition, _)| condition);
+        if odd(before) || odd(sight.as_ref().map(|sight| &sight.condition)) || self.watches.contains(place) {
+            touched.insert(self.place_id(place));
+        }
         if let Some((_, certificates)) = self.sights.remove(place) {
             for (fingerprint, key) in certificates {
                 touched.extend(self.forget(fingerprint, place, key));

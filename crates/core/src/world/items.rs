@@ -24,7 +24,7 @@ impl World {
         for id in self.identities.keys() {
             push(self.identity_item(*id, now));
         }
-        for place in self.watches.iter().chain(self.sights.keys().filter(|place| !self.watches.contains(*place))) {
+        for place in self.item_places() {
             push(self.place_item(place));
         }
         if all {
@@ -70,7 +70,21 @@ impl World {
 
     /// The place whose item has this id.
     pub fn place_by_id(&self, id: ItemId) -> Option<Place> {
-        self.watches.iter().chain(self.sights.keys()).find(|place| self.place_id(place) == id).cloned()
+        self.item_places().find(|place| self.place_id(place) == id).cloned()
+    }
+
+    /// The ids of the items that places are.
+    pub fn place_items(&self) -> BTreeSet<ItemId> {
+        self.item_places().filter_map(|place| self.place_item(place)).map(|item| item.id).collect()
+    }
+
+    /// The places that may be items: those that were named, and those that cannot be read.
+    fn item_places(&self) -> impl Iterator<Item = &Place> {
+        let unreadable = self
+            .sights
+            .iter()
+            .filter(|(place, (condition, _))| *condition != Condition::Readable && !self.watches.contains(*place));
+        self.watches.iter().chain(unreadable.map(|(place, _)| place))
     }
 
     /// The ids of the items that stand in a place or below it.
