@@ -42,8 +42,9 @@ const TECHNICAL_MACROS: &[&str] = &[
 /// Methods whose text says which assumption failed.
 const TECHNICAL_METHODS: &[&str] = &["expect", "expect_err"];
 
-/// Methods whose text becomes an error's.
-const ERROR_METHODS: &[&str] = &["map_err", "ok_or", "ok_or_else"];
+/// Methods and macros whose text becomes an error's.
+const ERROR_METHODS: &[&str] = &["map_err", "ok_or", "ok_or_else", "context", "with_context"];
+const ERROR_MACROS: &[&str] = &["anyhow", "bail", "ensure"];
 
 const SQL: &[&str] =
     &["ALTER", "BEGIN", "CREATE", "DELETE", "DROP", "INSERT", "PRAGMA", "REPLACE", "SELECT", "UPDATE", "VACUUM", "WITH"];
@@ -97,6 +98,8 @@ fn each_hiding_place_is_seen() {
     }
     assert_eq!(found(r#"fn f() { Err("the card was not found".into()) }"#), 0);
     assert_eq!(found_in_cli(r#"fn f() { Err("the card was not found".into()) }"#), 1);
+    assert_eq!(found(r#"fn f() { bail!("the card was not found") }"#), 0);
+    assert_eq!(found_in_cli(r#"fn f() { bail!("the card was not found") }"#), 1);
     assert_eq!(found_in_cli(r#"fn f() { x.ok_or("the card was not found") }"#), 1);
     assert_eq!(found_in_cli(r#"fn f() { Err(CliError::Usage("the card was not found")) }"#), 0);
 }
@@ -190,7 +193,8 @@ impl<'ast> Visit<'ast> for Search<'_> {
 
     fn visit_macro(&mut self, invocation: &'ast syn::Macro) {
         let name = invocation.path.segments.last().expect("a macro has a name").ident.to_string();
-        if !TECHNICAL_MACROS.contains(&name.as_str()) {
+        let technical = TECHNICAL_MACROS.contains(&name.as_str()) || ERROR_MACROS.contains(&name.as_str()) && !self.speaks;
+        if !technical {
             self.judge_tokens(TokenBuffer::new2(invocation.tokens.clone()).begin());
         }
     }

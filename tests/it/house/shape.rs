@@ -61,6 +61,7 @@ fn each_rule_can_fail() {
     assert_eq!(found("tests/it/a.rs", &"\n".repeat(601)), ["tests/it/a.rs has 601 lines, more than 600"]);
     assert_eq!(found("daemon/src/a.rs", "//! A.\nfn f() { todo(); }"), Vec::<String>::new());
     assert_eq!(found("daemon/tests/a.rs", ""), Vec::<String>::new());
+    assert_eq!(found("daemon/src/a/tests.rs", ""), Vec::<String>::new());
 
     let table = |text: &str| text.parse::<toml::Table>().expect("TOML");
     let common = table("rust.unsafe_code = \"forbid\"\nclippy.unwrap_used = \"warn\"");
@@ -84,7 +85,7 @@ fn each_rule_can_fail() {
 
 fn misshapes(source: &Source) -> Vec<String> {
     let mut findings = Vec::new();
-    let of_tests = source.path.starts_with("tests/") || source.path.contains("/tests/");
+    let of_tests = source.path.starts_with("tests/") || source.path.contains("/tests/") || source.path.ends_with("/tests.rs");
     if !of_tests && !source.text.starts_with("//!") {
         findings.push(format!("{} has no `//!` header", source.path));
     }
