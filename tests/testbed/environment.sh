@@ -69,8 +69,8 @@ bound_target() {
 
 # --- a private bus and a daemon on it ---
 
-# start_bus DIRECTORY: a session bus of our own, which activates nothing, with its socket in DIRECTORY. Sets BUS_PID, and BUS,
-# which is the session bus of everything started afterwards.
+# start_bus DIRECTORY: a session bus of our own with its socket in DIRECTORY, which activates only what DIRECTORY/services names. Sets
+# BUS_PID, and BUS, which is the session bus of everything started afterwards.
 start_bus() {
     local configuration=$1/bus.conf
     cat >"$configuration" <<EOF
@@ -80,6 +80,7 @@ start_bus() {
   <type>session</type>
   <listen>unix:path=$1/bus</listen>
   <auth>EXTERNAL</auth>
+  <servicedir>$1/services</servicedir>
   <policy context="default">
     <allow send_destination="*" eavesdrop="true"/>
     <allow eavesdrop="true"/>
