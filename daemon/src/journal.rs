@@ -189,3 +189,6 @@ fn serve(mut database: Database, commands: &mpsc::Receiver<Command>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -109,8 +109,10 @@ impl Request<'_> {
         let extensions = old.extensions.map(|extensions| {
             extensions.into_iter().map(|extension| renewed(extension, &identifier)).collect::<Result<Vec<_>, _>>()
         });
+        let extensions = extensions.transpose()?;
         let tbs = TbsCertificate {
-            version: 2,
+            // Extensions make version 3; without any it is 1 (RFC 5280 section 4.1.2.1).
+            version: if extensions.is_some() { 2 } else { 0 },
             serial: Int::new(&serial)?,
             signature: signature_algorithm(&key)?,
             issuer: old.subject.clone(),
@@ -119,7 +121,7 @@ impl Request<'_> {
             public_key: Any::from_der(self.public_key)?,
             issuer_id: None,
             subject_id: None,
-            extensions: extensions.transpose()?,
+            extensions,
         };
         Ok(tbs.to_der()?)
     }
