@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use obnova_core::job::Phase;
 use obnova_core::record::Record;
 use obnova_core::world::{Condition, Found, IllegalRecord, Sight};
-use obnova_core::{Entry, ItemId, Now, Problem, World};
+use obnova_core::{Entry, ItemId, Level, Now, Problem, World};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
@@ -23,7 +24,7 @@ pub enum Publication {
     /// These items are gone.
     Removed(Vec<ItemId>),
     /// A person should be told.
-    Noticed(ItemId, &'static str, obnova_core::Level),
+    Noticed(ItemId, &'static str, Level),
     /// A job has moved.
     Job(u64),
 }
@@ -64,6 +65,7 @@ enum Request {
     Read(Read),
     Write(Decide, oneshot::Sender<Result<(), Problem>>),
     See(Vec<Sighting>, oneshot::Sender<BTreeSet<ItemId>>),
+    Stall(u64, Problem),
     Greet,
 }
 
@@ -183,6 +185,11 @@ impl Engine {
         self.see(places.into_iter().map(gone).collect()).await.map(drop)
     }
 
+    /// A job cannot go on, and that could not be written into the journal.
+    pub async fn stall(&self, job: u64, problem: Problem) -> Result<(), Problem> {
+        self.requests.send(Request::Stall(job, problem)).await.map_err(|_| stopping())
+    }
+
     /// Somebody who shows notices has come: warnings that nobody has seen may return.
     pub async fn greet(&self) -> Result<(), Problem> {
         self.requests.send(Request::Greet).await.map_err(|_| stopping())
@@ -249,14 +256,18 @@ impl Loaded {
                 let _ = reply.send(touched);
                 true
             }
+            Request::Stall(job, problem) => {
+                let touched = self.state.world.stall(job, problem);
+                self.say(Publication::Job(job));
+                self.tell_of_job(job);
+                self.changed(touched);
+                false
+            }
             Request::Greet => {
                 let returning = self.state.world.returning(self.state.now());
                 self.announce(returning).await;
-                let waiting = |(_, job): &(u64, &obnova_core::Job)| job.problem().is_some();
-                let waiting: Vec<ItemId> = self.state.world.jobs().filter(waiting).map(|(_, job)| job.start.identity).collect();
-                for item in waiting {
-                    self.say(Publication::Noticed(item, "problem", obnova_core::Level::Warning));
-                }
+                let unfinished = |(_, job): &(u64, &obnova_core::Job)| !job.is_ended();
+                self.state.world.jobs().filter(unfinished).for_each(|(number, _)| self.tell_of_job(number));
                 false
             }
         }
@@ -274,6 +285,7 @@ impl Loaded {
             touched.extend(touched_by(entry, &self.state.world));
             if let Record::Job { job, .. } = &entry.record {
                 self.say(Publication::Job(*job));
+                self.tell_of_job(*job);
             }
         }
         self.changed(touched);
@@ -283,7 +295,7 @@ impl Loaded {
     async fn see(&mut self, sightings: Vec<Sighting>) -> BTreeSet<ItemId> {
         let mut touched = BTreeSet::new();
         let mut changes = Vec::with_capacity(sightings.len());
-        let mut replaced = Vec::new();
+        let (mut replaced, mut locked) = (Vec::new(), BTreeSet::new());
         let places_before = self.state.world.place_items();
         for sighting in sightings {
             if sighting.sight.is_some() && self.state.world.is_excluded(&sighting.place) {
@@ -294,6 +306,10 @@ impl Loaded {
             let after = self.state.world.sight(&sighting.place);
             if let (Some(before), Some(after)) = (&before, &after) {
                 replaced.extend(replacement(before, after, &sighting.place));
+                // Once, when it happens: not again at each start.
+                if before.condition != Condition::Changed && after.condition == Condition::Changed {
+                    locked.extend(self.state.world.items_within(&sighting.place));
+                }
             }
             let seen = after.map(|sight| Seen {
                 place: sighting.place.clone(),
@@ -311,6 +327,9 @@ impl Loaded {
             tracing::warn!(%problem, "a replaced certificate is not in the log");
         }
         self.changed(touched.clone());
+        for item in locked.intersection(&touched) {
+            self.say(Publication::Noticed(*item, "locked", Level::Warning));
+        }
         touched
     }
 
@@ -338,6 +357,16 @@ impl Loaded {
             tracing::info!(item = %notice.item, threshold = %notice.threshold, "warned");
             tracing::debug!(item = %notice.item, name = %notice.name, not_after = %notice.not_after, "warned");
             self.say(Publication::Noticed(notice.item, notice.threshold.as_str(), notice.threshold.level()));
+        }
+    }
+
+    /// Tells that a renewal has ended well or needs a person.
+    fn tell_of_job(&self, number: u64) {
+        let Some(job) = self.state.world.job(number) else { return };
+        if job.phase == Phase::Done {
+            self.say(Publication::Noticed(job.start.identity, "renewed", Level::Notice));
+        } else if job.problem().is_some() {
+            self.say(Publication::Noticed(job.start.identity, "problem", Level::Warning));
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use obnova_core::job::{Job, JobEvent, Next};
 use obnova_core::record::Record;
@@ -48,8 +48,17 @@ pub struct Tools {
 pub struct Runner {
     tools: Arc<Tools>,
     /// The jobs under way. Shared by the bus, which starts and stops them.
-    running: Arc<Mutex<HashMap<u64, JoinHandle<()>>>>,
+    running: Arc<Mutex<HashMap<u64, Driver>>>,
 }
+
+/// The one task that drives a job: two would act twice.
+struct Driver {
+    task: JoinHandle<()>,
+    /// Somebody said to go on while it was about to stop.
+    again: Again,
+}
+
+type Again = Arc<Mutex<Option<Requester>>>;
 
 impl Runner {
     /// A runner with nothing to do.
@@ -59,25 +68,34 @@ impl Runner {
 
     /// Drives a job until it ends or waits for a person. `whom`: who is asked.
     pub fn drive(&self, number: u64, whom: Requester) {
-        let tools = Arc::clone(&self.tools);
-        let mut running = self.running();
-        running.retain(|_, task| !task.is_finished());
-        // One driver for each job: two would act twice.
-        if running.contains_key(&number) {
+        let mut running = lock(&self.running);
+        running.retain(|_, driver| !driver.task.is_finished());
+        if let Some(driver) = running.get(&number) {
+            *lock(&driver.again) = Some(whom);
             return;
         }
+        let (tools, again) = (Arc::clone(&self.tools), Again::default());
+        let asked = Arc::clone(&again);
         let task = tokio::spawn(async move {
-            if let Err(problem) = drive(&tools, number, whom).await {
+            if let Err(problem) = drive(&tools, number, whom, &asked).await {
                 tracing::error!(job = number, %problem, "the renewal stands still until it is resumed");
+                if let Err(problem) = tools.engine.stall(number, problem).await {
+                    tracing::error!(job = number, %problem, "nobody can be told");
+                }
             }
         });
-        running.insert(number, task);
+        running.insert(number, Driver { task, again });
+    }
+
+    /// Whether a job is being driven.
+    pub fn is_driving(&self, number: u64) -> bool {
+        lock(&self.running).get(&number).is_some_and(|driver| !driver.task.is_finished())
     }
 
     /// Stops driving a job; what it was just doing may or may not have happened, as after a crash.
     pub async fn stop(&self, number: u64) {
-        let task = self.running().remove(&number);
-        if let Some(task) = task {
+        let driver = lock(&self.running).remove(&number);
+        if let Some(Driver { task, .. }) = driver {
             task.abort();
             // An error here says that it was aborted, which is what was wanted.
             let _ = task.await;
@@ -86,7 +104,7 @@ impl Runner {
 
     /// Stops all jobs.
     pub async fn stop_all(&self) {
-        let numbers: Vec<u64> = self.running().keys().copied().collect();
+        let numbers: Vec<u64> = lock(&self.running).keys().copied().collect();
         for number in numbers {
             self.stop(number).await;
         }
@@ -98,13 +116,14 @@ impl Runner {
             tracing::warn!(job = number, %problem, "the renewal's working files stay");
         }
     }
-
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<u64, JoinHandle<()>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-async fn drive(tools: &Tools, number: u64, whom: Requester) -> Result<(), Problem> {
+/// What a panicked holder left behind is a whole value all the same: these are replaced, never half written.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn drive(tools: &Tools, number: u64, whom: Requester, again: &Again) -> Result<(), Problem> {
     let mut sitting = Sitting::new(whom);
     loop {
         let job = tools.engine.read(move |state| state.world.job(number).cloned()).await?;
@@ -117,7 +136,14 @@ async fn drive(tools: &Tools, number: u64, whom: Requester) -> Result<(), Proble
                 Answer::NotYet => Some(perform(&ground, intent, &mut sitting).await),
                 Answer::Unknown(problem) => Some(JobEvent::Failed { step: intent.step(), problem }),
             },
-            Next::Wait => return Ok(()),
+            // Nothing is awaited between this look and the end of the task: who says to go on later starts another.
+            Next::Wait => match lock(again).take() {
+                Some(whom) => {
+                    sitting = Sitting::new(whom);
+                    continue;
+                }
+                None => return Ok(()),
+            },
             Next::Ended => {
                 tidy(tools, number).await?;
                 return Ok(());

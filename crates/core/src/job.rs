@@ -272,6 +272,8 @@ pub struct Job {
     pub made: Vec<Place>,
     /// Where it stands.
     pub phase: Phase,
+    /// What keeps it from going on though even that could not be written down; gone with the next event.
+    pub stalled: Option<Problem>,
 }
 
 impl Job {
@@ -285,6 +287,7 @@ impl Job {
             installing: false,
             made: Vec::new(),
             phase: Phase::Ready,
+            stalled: None,
         }
     }
 
@@ -318,6 +321,7 @@ impl Job {
             _ => return Err(IllegalEvent { event: event.describe(), phase: self.describe() }),
         };
         self.phase = phase;
+        self.stalled = None;
         if self.is_ended() {
             self.finished = Some(at);
         }
@@ -347,6 +351,7 @@ impl Job {
     /// The state as views say it.
     pub fn state(&self) -> &'static str {
         match self.phase {
+            Phase::Ready | Phase::Intended(_) if self.stalled.is_some() => "waiting",
             Phase::Ready | Phase::Intended(_) => "running",
             Phase::Waiting(..) => "waiting",
             Phase::Done => "done",
@@ -359,7 +364,7 @@ impl Job {
     pub fn problem(&self) -> Option<&Problem> {
         match &self.phase {
             Phase::Waiting(problem, _) => Some(problem),
-            _ => None,
+            _ => self.stalled.as_ref(),
         }
     }
 

@@ -440,6 +440,14 @@ impl World {
         self.jobs().find(|(_, job)| job.start.identity == identity && !job.is_ended())
     }
 
+    /// Takes note that a job cannot go on, where that could not be written into the journal.
+    pub fn stall(&mut self, number: u64, problem: Problem) -> BTreeSet<ItemId> {
+        let Some(job) = self.jobs.get_mut(&number).filter(|job| !job.is_ended()) else { return BTreeSet::new() };
+        job.stalled = Some(problem);
+        let identity = job.start.identity;
+        BTreeSet::from([identity, self.renewal_id(number)])
+    }
+
     /// The number of the next job.
     pub fn next_job(&self) -> u64 {
         self.jobs.last_key_value().map_or(1, |(last, _)| last + 1)

@@ -205,8 +205,9 @@ impl World {
 
     fn renewal_item(&self, number: u64, job: &Job) -> Item {
         let level = match job.phase {
-            Phase::Ready | Phase::Intended(_) => Level::Notice,
             Phase::Waiting(..) | Phase::Quarantined(_) => Level::Warning,
+            Phase::Ready | Phase::Intended(_) if job.problem().is_some() => Level::Warning,
+            Phase::Ready | Phase::Intended(_) => Level::Notice,
             Phase::Done | Phase::Cancelled => Level::Ok,
         };
         Item {
@@ -263,9 +264,9 @@ fn state(first: &Member<'_>, condition: Option<&Condition>, job: Option<&Job>, n
 
 fn step_of_job(job: &Job) -> NextStep {
     let by = Some(job.start.old.not_after);
-    match &job.phase {
-        Phase::Waiting(problem, _) => NextStep { who: problem.who(), what: "resume", by, action: Some("resume") },
-        _ => NextStep { who: Who::Obnova, what: "wait", by, action: None },
+    match job.problem() {
+        Some(problem) => NextStep { who: problem.who(), what: "resume", by, action: Some("resume") },
+        None => NextStep { who: Who::Obnova, what: "wait", by, action: None },
     }
 }
 
