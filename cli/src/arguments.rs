@@ -74,7 +74,11 @@ pub enum Verb {
         wait: bool,
     },
     /// Unfinished renewals.
-    Renewals,
+    Renewals {
+        /// Ended ones too.
+        #[arg(long)]
+        all: bool,
+    },
     /// Goes on with a renewal.
     Resume {
         /// Name, prefix, id or number of the job.

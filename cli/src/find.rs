@@ -63,6 +63,14 @@ async fn find(
     word: &str,
     fits: impl Fn(&ItemView) -> bool,
 ) -> Result<ItemView, Failure> {
+    if is_id(word) {
+        match session.item(word).await {
+            Ok((item, _)) if kind.is_none_or(|kind| item.kind == kind) => return Ok(item),
+            Ok(_) => {}
+            Err(Failure::Problem(problem, _)) if problem.kind == "no-such-item" => {}
+            Err(failure) => return Err(failure),
+        }
+    }
     let mut filter = dictionary([("all", Value::new(true))])?;
     if let Some(kind) = kind {
         filter.extend(dictionary([("kind", Value::new(kind.to_owned()))])?);
@@ -70,8 +78,7 @@ async fn find(
     let items: Vec<ItemView> = session.items(&filter).await?;
     let small = word.to_lowercase();
     // From the most exact reading to the least; the first that fits anything is meant.
-    let readings: [&dyn Fn(&ItemView) -> bool; 4] = [
-        &|item| item.id == word,
+    let readings: [&dyn Fn(&ItemView) -> bool; 3] = [
         &|item| item.name == word || (kind == Some("renewal") && job_number(item) == Some(word)),
         &|item| item.name.to_lowercase() == small,
         &|item| !word.is_empty() && (item.name.to_lowercase().starts_with(&small) || item.id.starts_with(&small)),
@@ -95,8 +102,13 @@ async fn find(
     Err(Failure::new("no-such-item", [("id", word)]))
 }
 
+/// Whether it looks like an id: a name that does is still found by its name.
+fn is_id(word: &str) -> bool {
+    word.len() == 16 && word.bytes().all(|letter| letter.is_ascii_hexdigit())
+}
+
 /// Whether it is still going on; of two of a name that one is meant.
-fn is_present(item: &ItemView) -> bool {
+pub(crate) fn is_present(item: &ItemView) -> bool {
     !matches!(item.state.as_str(), "retired" | "superseded" | "done" | "cancelled")
 }
 

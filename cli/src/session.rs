@@ -100,18 +100,44 @@ impl Session<'_> {
         Ok((read(&reply)?, read(&reply)?))
     }
 
-    /// All items of a filter, page by page: as views, or key by key.
+    /// All items of a filter: as views, or key by key.
     pub(crate) async fn items<T: DeserializeOwned + Type>(&self, filter: &Dictionary) -> Result<Vec<T>, Failure> {
         let mut all = Vec::new();
+        self.pages(filter, |reply| {
+            let (page, next): (Vec<T>, String) = read(reply)?;
+            all.extend(page);
+            Ok(next)
+        })
+        .await?;
+        Ok(all)
+    }
+
+    /// All items of a filter, both ways.
+    pub(crate) async fn items_both_ways(&self, filter: &Dictionary) -> Result<Vec<(ItemView, Dictionary)>, Failure> {
+        let mut all = Vec::new();
+        self.pages(filter, |reply| {
+            let (views, next): (Vec<ItemView>, String) = read(reply)?;
+            let (keys, _): (Vec<Dictionary>, String) = read(reply)?;
+            all.extend(views.into_iter().zip(keys));
+            Ok(next)
+        })
+        .await?;
+        Ok(all)
+    }
+
+    /// Asks for page after page; `take` says where the next one begins.
+    async fn pages(
+        &self,
+        filter: &Dictionary,
+        mut take: impl FnMut(&Message) -> Result<String, Failure>,
+    ) -> Result<(), Failure> {
         let mut after = String::new();
         loop {
             let reply = self.call("Items", &(filter, &after, PAGE)).await?;
-            let (page, next): (Vec<T>, String) = read(&reply)?;
-            all.extend(page);
-            if next.is_empty() {
-                return Ok(all);
+            after = take(&reply)?;
+            if after.is_empty() {
+                return Ok(());
             }
-            after = next;
         }
     }
 

@@ -54,7 +54,7 @@ pub(crate) async fn log(
 }
 
 /// Hands over every record behind `position`, and moves it on.
-async fn pages(
+pub(super) async fn pages(
     session: &mut Session<'_>,
     mut filter: Dictionary,
     position: &mut u64,

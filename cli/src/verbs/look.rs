@@ -74,14 +74,15 @@ pub(crate) async fn show(session: &mut Session<'_>, id: &str) -> Result<Ending, 
     Ok(Ending::Done)
 }
 
-pub(crate) async fn renewals(session: &mut Session<'_>) -> Result<Ending, Failure> {
-    let filter = dictionary([("kind", Value::new("renewal"))])?;
+pub(crate) async fn renewals(session: &mut Session<'_>, all: bool) -> Result<Ending, Failure> {
+    let filter = dictionary([("kind", Value::new("renewal")), ("all", Value::new(all))])?;
+    let mut both: Vec<(ItemView, Dictionary)> = session.items_both_ways(&filter).await?;
+    both.retain(|(item, _)| all || find::is_present(item));
+    let (items, keys): (Vec<_>, Vec<_>) = both.into_iter().unzip();
     if session.door.json {
-        let items = session.items(&filter).await?;
-        session.json_array(&items)?;
+        session.json_array(&keys)?;
         return Ok(Ending::Done);
     }
-    let items: Vec<ItemView> = session.items(&filter).await?;
     if items.is_empty() {
         let none = session.text.say("cli-no-renewals", &[]);
         session.tell(&none)?;
@@ -188,7 +189,7 @@ fn facts(session: &Session<'_>, item: &ItemView) -> Vec<[String; 2]> {
     add("cli-show-state", Some(text.state(item)));
     add("cli-show-deadline", text.deadline(item, session.now));
     add("cli-show-next", text.next_step(item, session.now));
-    add("cli-show-command", command(session, item));
+    add("cli-show-command", command(session, item).filter(|_| advice.is_none()));
     add("cli-show-problem", advice.as_ref().map(|advice| advice.sentence.clone()));
     add("cli-show-advice", advice.map(|advice| advice.hint));
     add("cli-show-programme", item.programme.as_ref().map(|programme| text.plain(programme).into_owned()));

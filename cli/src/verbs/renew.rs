@@ -111,5 +111,6 @@ async fn begin(
         () = &mut session.interrupted => follow::left(session, &item.name),
     };
     agent.leave().await;
-    ending
+    // It was there when this began.
+    ending.map_err(|failure| if failure.ending() == Ending::Unreachable { Failure::Lost } else { failure })
 }

@@ -114,7 +114,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("level", &["ok", "notice", "warning", "critical"]),
-    ("next", &["renew", "unlock", "resume", "answer", "wait", "ask-authority", "repair"]),
+    ("next", &["renew", "renew-elsewhere", "unlock", "resume", "answer", "wait", "ask-authority", "repair"]),
     ("action", &["renew", "unlock", "resume", "cancel", "snooze", "dismiss", "seen"]),
     ("step", &["preflight", "consent", "generate-keys", "request", "verify", "install", "retire-old"]),
     ("use", &["open-old", "protect-new", "look"]),

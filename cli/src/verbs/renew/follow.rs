@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use obnova_api::dict::to_json;
-use obnova_api::{BUS_NAME, ItemView, JobView, LogView, PAGE, ProblemView};
+use obnova_api::{BUS_NAME, ItemView, JobView, ProblemView};
 use serde_json::Value as Json;
 use zbus::fdo::{DBusProxy, NameOwnerChangedStream};
 use zbus::message::Type;
@@ -12,7 +12,8 @@ use zbus::{MatchRule, MessageStream};
 use crate::agent::Registered;
 use crate::ending::{Ending, Failure};
 use crate::find;
-use crate::session::{Session, dictionary, read};
+use crate::session::{Session, dictionary};
+use crate::verbs::log;
 use crate::verbs::renew::Job;
 
 /// How many of the newest records are searched for what a finished job made.
@@ -84,6 +85,8 @@ pub(crate) async fn to_the_end(
             None => return vanished(session, job, last, told).await,
         }
         tokio::select! {
+            // What has been done before the person leaves is told.
+            biased;
             moved = news.wait() => moved?,
             () = &mut session.interrupted => return left(session, &job.name),
         }
@@ -119,7 +122,7 @@ fn finish(session: &mut Session<'_>, job: &Job, view: &JobView, keys: &Json) -> 
     let made = view.made.as_deref().unwrap_or_default();
     match (view.state.as_str(), &view.problem) {
         ("done", _) => {
-            let key = if made.is_empty() { "cli-renewed-bare" } else { "cli-renewed" };
+            let key = if made.is_empty() || session.door.json { "cli-renewed-bare" } else { "cli-renewed" };
             let told = session.text.say(key, &[("name", &job.name)]);
             session.tell(&told)?;
             if !session.door.json {
@@ -190,12 +193,33 @@ async fn renewal_item(session: &Session<'_>, job: &Job, view: &JobView) -> Resul
 }
 
 /// What the log says that the job has made.
-async fn made(session: &Session<'_>, job: &Job) -> Result<Option<Vec<String>>, Failure> {
-    let filter = dictionary([("last", Value::new(NEWEST))])?;
-    let reply = session.call("Log", &(filter, 0_u64, PAGE)).await?;
-    let records: Vec<LogView> = read(&reply)?;
+async fn made(session: &mut Session<'_>, job: &Job) -> Result<Option<Vec<String>>, Failure> {
     let number = job.path.as_str().rsplit('/').next();
-    let done =
-        records.iter().rev().find(|record| record.event == "job-done" && record.args.get("job").map(String::as_str) == number);
-    Ok(done.and_then(|record| record.args.get("made")).map(|made| made.lines().map(str::to_owned).collect()))
+    let mut made = None;
+    log::pages(session, dictionary([("last", Value::new(NEWEST))])?, &mut 0, &mut |_, record, _| {
+        if record.event == "job-done" && record.args.get("job").map(String::as_str) == number {
+            made = record.args.get("made").map(|made| paths(made));
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(made)
+}
+
+/// The paths in a list of absolute paths; a comma inside a name ends none.
+fn paths(made: &str) -> Vec<String> {
+    let mut rest = made.split(", /");
+    let first = rest.next().filter(|first| !first.is_empty()).map(str::to_owned);
+    first.into_iter().chain(rest.map(|path| format!("/{path}"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comma_in_a_name_ends_no_path() {
+        assert_eq!(paths("/a/Novak, Anna.p12, /a/Novak, Anna.crt"), ["/a/Novak, Anna.p12", "/a/Novak, Anna.crt"]);
+        assert!(paths("").is_empty());
+    }
 }

@@ -21,6 +21,7 @@ cli-help-renew-id = Its name, or the beginning of its name or id; not needed whe
 cli-help-renew-to = The new file; if not given, a name beside the old file is chosen and told before anything is made
 cli-help-renew-wait = Stay until it is done, and ask here for what is needed
 cli-help-renewals = List the renewals under way
+cli-help-renewals-all = Also those that have ended
 cli-help-resume = Go on with a renewal that waits
 cli-help-resume-renewal = Its name or number, as obnova renewals lists them
 cli-help-resume-wait = Stay until it is done, and ask here for what is needed

@@ -32,6 +32,7 @@ level-warning = needs attention
 level-critical = urgent
 
 next-renew = Renew
+next-renew-elsewhere = Renew it where its private key is
 next-unlock = Type the password
 next-resume = Continue the renewal
 next-answer = Answer the open question

@@ -4,12 +4,12 @@ log-born = Obnova was set up.
 log-watched = { $place } is watched.
 log-unwatched = { $place } is watched no longer.
 log-excluded = { $place } is left out.
-log-announced = { $name }: told that it ends on { $not_after } ({ $days ->
+log-announced = { $name }: warned that it ends on { $not_after } ({ $days ->
     [0] on the day
     [one] 1 day before
    *[other] { $days } days before
 }).
-log-announced-past = { $name }: told that it ended on { $not_after }.
+log-announced-past = { $name }: warned that it ended on { $not_after }.
 log-seen = { $name }: the warning was seen.
 log-snoozed = { $name }: the warning was put off until { $until }.
 log-replaced = { $name }: a newer certificate stands in { $place }; the older one warns no more.
