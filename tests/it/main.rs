@@ -5,3 +5,4 @@ mod house;
 mod parcel;
 #[cfg(feature = "peers")]
 mod peers;
+mod tray;

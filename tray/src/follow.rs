@@ -2,17 +2,16 @@
 //! tray knows of the items, which is only what is on the screen. Sleeps until somebody says something.
 
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
 
 use chrono::{DateTime, Local, Utc};
 use futures_util::future::FutureExt;
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::stream::StreamExt;
 use obnova_api::dict::Dictionary;
 use obnova_api::{
     AGENT_PATH, AgentOptions, BUS_NAME, ChangedStream, Error, ItemView, ManagerProxy, NoticedStream, ProblemView, RemovedStream,
 };
 use obnova_text::Text;
+use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 use zbus::Connection;
 use zbus::fdo::{DBusProxy, NameOwnerChangedStream};
@@ -64,7 +63,7 @@ pub struct Follower {
     /// Whether there is a menu on the screen.
     visible: bool,
     /// Calls of `Act` under way.
-    acts: FuturesUnordered<Pin<Box<dyn Future<Output = Outcome> + Send>>>,
+    acts: JoinSet<Outcome>,
 }
 
 /// How a call of `Act` ended.
@@ -97,7 +96,7 @@ impl Follower {
             owners,
             shown: BTreeMap::new(),
             visible: false,
-            acts: FuturesUnordered::new(),
+            acts: JoinSet::new(),
         })
     }
 
@@ -107,6 +106,9 @@ impl Follower {
         self.arrived().await?;
         loop {
             tokio::select! {
+                // What the person did was done to what stood there then: before anything new.
+                biased;
+                response = self.parts.desktop.responses.recv() => self.respond(response.ok_or(FollowError::Desktop)?),
                 owner = next_owner(&mut self.owners) => {
                     if owner.ok_or(FollowError::Lost)? {
                         self.arrived().await?;
@@ -130,8 +132,10 @@ impl Follower {
                     let noticed = noticed.args()?;
                     self.noticed(&noticed.id, &noticed.event, &noticed.level).await?;
                 }
-                response = self.parts.desktop.responses.recv() => self.respond(response.ok_or(FollowError::Desktop)?),
-                Some(outcome) = self.acts.next() => self.ended(outcome)?,
+                Some(outcome) = self.acts.join_next() => match outcome {
+                    Ok(outcome) => self.ended(outcome)?,
+                    Err(error) => warn!(%error, "a click came to nothing"),
+                },
             }
         }
     }
@@ -246,10 +250,10 @@ impl Follower {
     /// Calls `Act` and goes on listening meanwhile.
     fn act(&mut self, item: String, act: Act, wanted: bool) {
         let manager = self.manager.clone();
-        self.acts.push(Box::pin(async move {
+        self.acts.spawn(async move {
             let result = manager.act(&item, &act.action, &act.options).await.map(|_job| ());
             Outcome { item, action: act.action, wanted, result }
-        }));
+        });
     }
 
     fn ended(&mut self, outcome: Outcome) -> Result<(), FollowError> {

@@ -56,8 +56,8 @@ pub struct Act {
     pub options: Options,
 }
 
-/// The notification for a notice about this item. `None` for a warning that came too late: a renewal already does what the
-/// warning asks for, or was brought to its end while the notice travelled.
+/// The notification for a notice about this item. `None` for a warning that came too late: what it asks for is being done, or
+/// was brought to its end while the notice travelled.
 pub fn of_notice(event: &str, level: &str, item: &ItemView, text: &Text, now: DateTime<Utc>) -> Option<News> {
     let level = Level::of(level);
     if level >= Level::Warning && taken_care_of(item) {
@@ -80,9 +80,12 @@ pub fn of_failure(item: &str, problem: &ProblemView, text: &Text) -> News {
 }
 
 /// Whether a notification on the screen still says something, now that its item looks like this (`None`: it is gone). One
-/// that offers a step ends with the step.
+/// that offers a step ends with the step, and a warning with what it warns of.
 pub fn stands(news: &News, item: Option<&ItemView>) -> bool {
     let Some(item) = item else { return false };
+    if news.level >= Level::Warning && taken_care_of(item) {
+        return false;
+    }
     let action = item.next_step.as_ref().and_then(|next| next.action.as_ref());
     news.step.as_ref().is_none_or(|step| action == Some(&step.action))
 }
@@ -101,8 +104,10 @@ pub fn answer(news: &News, reply: Reply, now: DateTime<Local>) -> Option<Act> {
     }
 }
 
+/// All is well with it, or we are at work on it.
 fn taken_care_of(item: &ItemView) -> bool {
-    item.problem.is_none() && item.next_step.as_ref().is_some_and(|next| next.who == "obnova")
+    let ours = item.next_step.as_ref().is_some_and(|next| next.who == "obnova");
+    item.problem.is_none() && (ours || Level::of(&item.level) == Level::Ok)
 }
 
 /// The next day at nine in the zone of `now`, RFC 3339 in UTC; where a clock change leaves that hour out, the first after it.
@@ -165,6 +170,8 @@ mod tests {
     #[test]
     fn a_warning_that_a_renewal_has_overtaken_is_not_shown() {
         assert_eq!(of_notice("one-week", "warning", &with_step("obnova", None), &text(), now()), None);
+        let renewed = ItemView { level: "ok".into(), next_step: None, ..expiring() };
+        assert_eq!(of_notice("today", "critical", &renewed, &text(), now()), None);
         let mut stuck = with_step("obnova", None);
         stuck.problem = Some(ProblemView { kind: "disk-full".into(), who: "you".into(), ..Default::default() });
         assert!(of_notice("problem", "warning", &stuck, &text(), now()).is_some(), "trouble is told");
@@ -198,6 +205,9 @@ mod tests {
         assert!(!stands(&news, None), "the item is gone");
         let silent = News { step: None, ..news };
         assert!(stands(&silent, Some(&ItemView { next_step: None, ..expiring() })), "it offered nothing that could end");
+        let well = ItemView { level: "ok".into(), next_step: None, ..expiring() };
+        assert!(!stands(&silent, Some(&well)), "what it warned of is over");
+        assert!(stands(&News { level: Level::Ok, ..silent }, Some(&well)), "good news is not overtaken by being true");
     }
 
     #[test]
