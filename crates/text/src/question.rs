@@ -154,8 +154,8 @@ impl Text {
             (false, _) => self.say("question-consent-adopts", &[]),
         });
         lines.push(self.say("question-consent-keeps", &[]));
-        if makes {
-            lines.push(self.say("question-consent-secret", &[]));
+        if makes && let Some(secret) = given("secret") {
+            lines.push(self.say("question-consent-secret", &[("secret", secret)]));
         }
         if let Some(programme) = given("programme") {
             lines.extend(self.catalogue.format(&format!("question-programme-{programme}"), None, &[]));

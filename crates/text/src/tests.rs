@@ -332,7 +332,7 @@ fn consent_tells_before_what_will_happen() {
         name: "Anna Novak".into(),
         about: "renewal".into(),
         steps: Some(["preflight", "consent", "generate-keys", "request", "install"].map(Into::into).to_vec()),
-        args: Some(args(&["name", "not_after", "to", "programme"])),
+        args: Some(args(&["name", "not_after", "to", "programme", "secret"])),
         ..Default::default()
     };
     let asked = text().question(Asked::Consent, &question);
@@ -342,10 +342,12 @@ fn consent_tells_before_what_will_happen() {
         "The certificate ends on 10 Nov 2026.\n\
          A new key and a new certificate will be made and written to /home/anna/anna-2026.p12.\n\
          The old file stays as it is.\n\
-         If the file has a password, you are asked for it once.\n\
+         If the old file has a password, you are asked for it once.\n\
          It is self-made, as the old one is: whoever trusts the old one has to be given the new one."
     );
     assert_eq!((asked.yes.as_str(), asked.no.as_str()), ("Renew", "Not now"));
+    let open = QuestionView { args: Some(args(&["to"])), ..question };
+    assert!(!text().question(Asked::Consent, &open).body.contains("password"), "none is asked for where there is none");
 }
 
 #[test]
@@ -450,6 +452,7 @@ fn sample(name: &str) -> &'static str {
         "state" => "renewing",
         "problem" => "disk-full",
         "programme" => "self-signed",
+        "secret" => "password",
         "digits" => "true",
         "reason" => "not-absolute",
         "min" | "days" | "tries_left" => "4",

@@ -460,6 +460,7 @@ fn consent() -> QuestionView {
         ("not_after", "2026-11-10T11:00:00Z"),
         ("to", "/home/anna/anna-2026.p12"),
         ("programme", "self-signed"),
+        ("secret", "password"),
     ];
     QuestionView {
         id: "q3".into(),

@@ -61,7 +61,10 @@ question-consent-makes = A new key and a new certificate will be made and writte
 question-consent-makes-somewhere = A new key and a new certificate will be made and written to a new file.
 question-consent-adopts = The certificate that is there already will be checked and taken into use.
 question-consent-keeps = The old file stays as it is.
-question-consent-secret = If the file has a password, you are asked for it once.
+question-consent-secret = { $secret ->
+    [pin] You are asked for your PIN once.
+   *[other] If the old file has a password, you are asked for it once.
+}
 question-consent-then = What follows: { $steps }.
 question-consent-prompt = Go on?
 question-consent-yes = Renew
