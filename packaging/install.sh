@@ -10,9 +10,7 @@ if [ -z "${OBNOVA_PROGRAMS:-}" ]; then
     wants_to_build
     bring_lacking
     bound_target
-    # Apart from each other: built together, the daemon would carry the second async runtime that the tray's icon needs.
-    cargo build --locked --release -p obnovad -p obnova
-    cargo build --locked --release -p obnova-tray
+    cargo build --locked --release -p obnovad -p obnova -p obnova-tray
     OBNOVA_PROGRAMS=$CARGO_TARGET_DIR/release
 fi
 

@@ -54,17 +54,23 @@ wants_to_test() {
 
 # --- the target directory ---
 
-# A target directory above 8 GB is mostly leftovers: emptied, unless a build is using it at this moment.
+# A target directory above 8 GB is mostly leftovers: what only saves seconds goes first, then everything. Not while a build uses it.
 bound_target() {
-    [ -d "$CARGO_TARGET_DIR" ] || return 0
-    local kilobytes profile
-    kilobytes=$(du -sk "$CARGO_TARGET_DIR" 2>/dev/null | cut -f1 || true)
-    [ "${kilobytes:-0}" -gt $((8 * 1024 * 1024)) ] || return 0
+    local profile
+    above_bound || return 0
     for profile in "$CARGO_TARGET_DIR"/*/; do
         [ ! -e "$profile/.cargo-lock" ] || flock -n "$profile/.cargo-lock" true || return 0
     done
+    rm -rf "$CARGO_TARGET_DIR"/*/incremental
+    above_bound || return 0
     echo "emptying $CARGO_TARGET_DIR (above 8 GB)"
     rm -rf "$CARGO_TARGET_DIR"
+}
+
+above_bound() {
+    local kilobytes
+    kilobytes=$(du -sk "$CARGO_TARGET_DIR" 2>/dev/null | cut -f1) || true
+    [ "${kilobytes:-0}" -gt $((8 * 1024 * 1024)) ]
 }
 
 # --- a private bus and a daemon on it ---
