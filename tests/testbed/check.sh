@@ -5,6 +5,7 @@ wants_to_test
 wants systemd command -v systemd-analyze
 # The units name its dbus.socket.
 wants dbus-user-session test -e /usr/lib/systemd/user/dbus.socket
+wants_desktop
 bring_lacking
 bound_target
 

@@ -3,18 +3,7 @@
 # on a private bus that starts nothing by itself. Says `DISPLAY=… BUS=…` when all stands, and ends with its input.
 # With PANEL=later or NOTIFICATIONS=later it waits with that one until a line on its input names it (`panel`, `notifications`).
 source "$(dirname "$0")/environment.sh"
-wants xvfb command -v Xvfb
-wants openbox command -v openbox
-wants xfce4-panel command -v xfce4-panel
-wants xfce4-notifyd test -x /usr/lib/x86_64-linux-gnu/xfce4/notifyd/xfce4-notifyd
-wants xfconf test -x /usr/lib/x86_64-linux-gnu/xfce4/xfconf/xfconfd
-wants xdotool command -v xdotool
-wants x11-xkb-utils command -v xkbcomp
-wants imagemagick command -v import
-wants adwaita-icon-theme test -d /usr/share/icons/Adwaita
-wants fonts-dejavu-core test -d /usr/share/fonts/truetype/dejavu
-wants pinentry-gtk2 command -v pinentry-gtk-2
-wants dbus-daemon command -v dbus-daemon
+wants_desktop
 bring_lacking >&2
 
 directory=$1

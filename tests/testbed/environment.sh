@@ -52,6 +52,22 @@ wants_to_test() {
     wants openssl command -v openssl
 }
 
+wants_desktop() {
+    wants dbus-bin command -v dbus-send
+    wants xvfb command -v Xvfb
+    wants openbox command -v openbox
+    wants xfce4-panel command -v xfce4-panel
+    wants xfce4-notifyd test -x /usr/lib/x86_64-linux-gnu/xfce4/notifyd/xfce4-notifyd
+    wants xfconf test -x /usr/lib/x86_64-linux-gnu/xfce4/xfconf/xfconfd
+    wants xdotool command -v xdotool
+    wants x11-xkb-utils command -v xkbcomp
+    wants imagemagick command -v import
+    wants adwaita-icon-theme test -d /usr/share/icons/Adwaita
+    wants fonts-dejavu-core test -d /usr/share/fonts/truetype/dejavu
+    wants pinentry-gtk2 command -v pinentry-gtk-2
+    wants dbus-daemon command -v dbus-daemon
+}
+
 # --- the target directory ---
 
 # A target directory above 8 GB is mostly leftovers: what only saves seconds goes first, then everything. Not while a build uses it.
