@@ -209,6 +209,16 @@ fn stopping() -> Problem {
 pub fn journal_problem(error: &JournalError) -> Problem {
     match error {
         JournalError::Full(path) => Problem::JournalFull { path: path.display().to_string() },
+        JournalError::Damaged { path, detail } => {
+            Problem::JournalDamaged { path: path.display().to_string(), detail: detail.clone() }
+        }
+        JournalError::Newer(path) => Problem::JournalNewer { path: path.display().to_string() },
+        JournalError::Unusable { path, source } => {
+            Problem::StateUnusable { path: path.display().to_string(), detail: source.to_string() }
+        }
+        JournalError::Database { path, source } => {
+            Problem::StateUnusable { path: path.display().to_string(), detail: source.to_string() }
+        }
         other => Problem::Internal { detail: other.to_string() },
     }
 }

@@ -9,7 +9,7 @@ pub mod helper;
 pub mod journal;
 mod random;
 pub mod runner;
-mod service;
+pub mod service;
 pub mod stores;
 
 use std::fs::{File, TryLockError};
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use obnova_core::record::Record;
-use obnova_core::{Place, Programme, World};
+use obnova_core::{Place, Problem, Programme, World};
 use tokio::sync::{Notify, mpsc};
 use zbus::fdo::RequestNameFlags;
 use zbus::{Connection, MessageStream};
@@ -97,7 +97,27 @@ pub enum RunError {
     BusLost,
     /// The engine does not answer.
     #[error("the engine has stopped: {0}")]
-    Engineless(obnova_core::Problem),
+    Engineless(Problem),
+}
+
+impl RunError {
+    /// What a person is told who started the daemon.
+    pub fn problem(&self) -> Problem {
+        let shown = |path: &Path| path.display().to_string();
+        match self {
+            Self::StateDir { path, source } => Problem::StateUnusable { path: shown(path), detail: source.to_string() },
+            Self::Locked(path) => Problem::StateLocked { path: shown(path) },
+            Self::Journal(error) | Self::Engine(EngineError::Journal(error)) => engine::journal_problem(error),
+            Self::Engine(error @ EngineError::Contradiction { path, .. }) => {
+                Problem::JournalDamaged { path: shown(path), detail: error.to_string() }
+            }
+            Self::NameTaken(name) => Problem::NameTaken { name: (*name).to_owned() },
+            Self::Bus(error) => Problem::BusLost { detail: error.to_string() },
+            Self::BusLost => Problem::BusLost { detail: self.to_string() },
+            Self::Watching(source) => Problem::Internal { detail: format!("{self}: {source}") },
+            Self::Engineless(problem) => problem.clone(),
+        }
+    }
 }
 
 /// Runs the daemon until `stop` is ready, the bus goes away, or there is nothing to do.
@@ -202,7 +222,7 @@ async fn look(engine: Engine, surveyor: Surveyor, configured: Vec<Place>, mut se
         while let Some(sightings) = seen.recv().await {
             engine.see(sightings).await?;
         }
-        Ok::<(), obnova_core::Problem>(())
+        Ok::<(), Problem>(())
     };
     if let Err(problem) = looked.await {
         tracing::error!(%problem, "the places are watched no more");

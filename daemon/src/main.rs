@@ -12,7 +12,7 @@ use obnovad::bus::views::Household;
 use obnovad::clock::SystemClock;
 use obnovad::config::{self, Settings};
 use obnovad::helper::Helper;
-use obnovad::{Parts, run};
+use obnovad::{Parts, RunError, run, service};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -50,7 +50,13 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stderr, reason = "the log may not be there yet, and is not where a person looks who starts it by hand")]
 fn complain(error: &anyhow::Error) {
-    eprintln!("obnovad: {error:#}");
+    match error.downcast_ref::<RunError>() {
+        Some(error) => {
+            let advice = service::advice(&error.problem());
+            eprintln!("obnovad: {}\nhint: {}", advice.sentence, advice.hint);
+        }
+        None => eprintln!("obnovad: {error:#}"),
+    }
 }
 
 fn start(arguments: Arguments) -> anyhow::Result<()> {
@@ -84,7 +90,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
             Some(address) => zbus::connection::Builder::address(address.as_str())?,
             None => zbus::connection::Builder::session()?,
         };
-        let connection = builder.build().await.context("the bus cannot be reached")?;
+        let connection = builder.build().await.map_err(RunError::Bus)?;
         let parts = Parts {
             connection,
             bus_name: Some(obnova_api::BUS_NAME),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use obnova_core::Problem;
-use obnova_text::Text;
+use obnova_text::{Advice, Text};
 use sd_notify::NotifyState;
 use tokio::sync::Notify;
 
@@ -54,11 +54,19 @@ pub(crate) async fn speak(desk: Desk, changed: Arc<Notify>) -> Problem {
 async fn line(desk: &Desk) -> Result<(), Problem> {
     let household = desk.household.clone();
     let (view, now) = desk.engine.read(move |state| (views::status(state, &household), state.now())).await?;
-    // The language of a service's journal is that of its environment.
-    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| std::env::var(name).ok());
-    let text = Text::for_environment(locale.as_deref().unwrap_or_default()).in_zone(*now.offset());
-    say(&[NotifyState::Status(&text.status_line(&view, now.to_utc()))]);
+    say(&[NotifyState::Status(&text().in_zone(*now.offset()).status_line(&view, now.to_utc()))]);
     Ok(())
+}
+
+/// A problem at the start, as whoever started the daemon reads it: what happened, what to do.
+pub fn advice(problem: &Problem) -> Advice {
+    text().problem(&views::problem(problem))
+}
+
+/// The language of a service is that of its environment.
+fn text() -> Text {
+    let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| std::env::var(name).ok());
+    Text::for_environment(locale.as_deref().unwrap_or_default())
 }
 
 fn say(states: &[NotifyState<'_>]) {

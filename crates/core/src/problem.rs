@@ -78,6 +78,18 @@ pub enum Problem {
     ReadOnly { path: String },
     /// The journal's disk is full.
     JournalFull { path: String },
+    /// The journal is not what was written.
+    JournalDamaged { path: String, detail: String },
+    /// A newer version has written the journal.
+    JournalNewer { path: String },
+    /// The state directory, or something in it, cannot be opened or written.
+    StateUnusable { path: String, detail: String },
+    /// Another daemon works on the state directory.
+    StateLocked { path: String },
+    /// Another program has the daemon's name on the bus.
+    NameTaken { name: String },
+    /// The bus cannot be reached, or has gone away.
+    BusLost { detail: String },
     /// It cannot be told whether the step has happened.
     Unclear { step: String, path: String },
     /// The new certificate fails a check.
@@ -106,9 +118,13 @@ impl Problem {
     /// Who must act.
     pub fn who(&self) -> Who {
         match self {
-            Self::HelperFailed { .. } | Self::Internal { .. } | Self::Quarantined { .. } | Self::NotAuthorized {} => {
-                Who::Administrator
-            }
+            Self::HelperFailed { .. }
+            | Self::Internal { .. }
+            | Self::Quarantined { .. }
+            | Self::NotAuthorized {}
+            | Self::JournalDamaged { .. }
+            | Self::JournalNewer { .. }
+            | Self::StateUnusable { .. } => Who::Administrator,
             Self::NoProgramme {} => Who::Authority,
             _ => Who::You,
         }
