@@ -97,6 +97,7 @@ async fn begin(
         return Ok(Ending::Done);
     }
     let agent = Registered::at_hand(session).await?;
+    let before = status_before(session, item).await?;
     // Listening begins before the job does, so that no news is missed.
     let mut news = News::of(session).await?;
     let manager = session.door.manager.clone();
@@ -104,7 +105,7 @@ async fn begin(
         started = manager.act(&item.id, action, options) => match started {
             Ok(path) => {
                 let job = Job::new(session, path, item).await?;
-                follow::to_the_end(session, &job, &mut news, &agent).await
+                follow::to_the_end(session, &job, &mut news, &agent, before).await
             }
             Err(error) => Err(named(error)),
         },
@@ -113,4 +114,12 @@ async fn begin(
     agent.leave().await;
     // It was there when this began.
     ending.map_err(|failure| if failure.ending() == Ending::Unreachable { Failure::Lost } else { failure })
+}
+
+/// How far a job that waits has come already; whoever goes on with it was told.
+async fn status_before(session: &Session<'_>, item: &ItemView) -> Result<Option<(JobView, Dictionary)>, Failure> {
+    match item.job.as_deref().and_then(|path| OwnedObjectPath::try_from(path).ok()) {
+        Some(path) => Job::new(session, path, item).await?.status().await,
+        None => Ok(None),
+    }
 }

@@ -38,6 +38,8 @@ pub(crate) struct State {
     /// What was called, in order.
     pub(crate) calls: Vec<String>,
     pub(crate) script: Option<Script>,
+    /// The job, where it has begun before.
+    job: Option<Arc<Mutex<JobView>>>,
     /// What `Watch` asks for first.
     pub(crate) locked: Option<&'static str>,
     /// The problem that `Act` and `Watch` meet.
@@ -72,7 +74,7 @@ impl Daemon {
             first,
             next_wake: Some("2026-10-22T06:00:00Z".into()),
         };
-        let state = State { items, log: story(), status, calls: vec![], script: None, locked: None, refuses: None };
+        let state = State { items, log: story(), status, calls: vec![], script: None, job: None, locked: None, refuses: None };
         let daemon = Self { state: Arc::new(Mutex::new(state)), connection: connection.clone() };
         connection.object_server().at(MANAGER_PATH, Manager(daemon.clone())).await.expect("a free path");
         if connection.is_bus() {
@@ -88,6 +90,17 @@ impl Daemon {
     /// What happens when something is to be done.
     pub(crate) fn plays<F: Future<Output = ()> + Send + 'static>(&self, script: impl Fn(Run) -> F + Send + Sync + 'static) {
         self.state().script = Some(Arc::new(move |run| Box::pin(script(run))));
+    }
+
+    /// The job is there already, with so many steps done.
+    pub(crate) async fn has_begun(&self, count: usize) {
+        let mut view = job();
+        view.state = "waiting".into();
+        view.problem = renewal().problem;
+        view.steps.iter_mut().take(count).for_each(|step| step.state = "done".into());
+        let shared = Arc::new(Mutex::new(view));
+        self.state().job = Some(Arc::clone(&shared));
+        self.connection.object_server().at(JOB, Job(shared)).await.expect("a free path");
     }
 
     /// Adds a record to the log and tells that something has changed.
@@ -231,20 +244,26 @@ impl Manager {
     }
 
     async fn act(&self, id: &str, action: &str, options: Options) -> Result<OwnedObjectPath, Error> {
-        let (script, renewing) = {
+        let (script, begun, renewing) = {
             let mut state = self.0.state();
             let to = options.to.as_deref().map(|to| format!(" to {to}")).unwrap_or_default();
             state.calls.push(format!("{action} {id}{to}"));
             if let Some(problem) = &state.refuses {
                 return Err(Error::Problem(problem.clone()));
             }
-            (state.script.clone(), matches!(action, "renew" | "resume"))
+            (state.script.clone(), state.job.clone(), matches!(action, "renew" | "resume"))
         };
         if !renewing {
             return Ok(ObjectPath::from_static_str_unchecked("/").into());
         }
-        let job = Arc::new(Mutex::new(job()));
-        self.0.connection.object_server().at(JOB, Job(Arc::clone(&job))).await.expect("a free path");
+        let fresh = begun.is_none();
+        let job = begun.unwrap_or_else(|| Arc::new(Mutex::new(job())));
+        if fresh {
+            self.0.connection.object_server().at(JOB, Job(Arc::clone(&job))).await.expect("a free path");
+        } else {
+            let mut job = job.lock().expect("no test panics while it holds this");
+            (job.state, job.problem) = ("running".into(), None);
+        }
         if let Some(script) = script {
             let run = Run { daemon: self.0.clone(), job };
             tokio::spawn(script(run));

@@ -195,6 +195,23 @@ async fn a_renewal_goes_by_the_number_of_its_job_or_its_name() {
 }
 
 #[tokio::test]
+async fn what_was_done_before_is_not_told_again() {
+    let (daemon, connection) = world().await;
+    daemon.has_begun(5).await;
+    daemon.plays(|run| async move { run.ends("done", MADE).await });
+    insta::assert_snapshot!(run(&connection, "resume 7 --wait").await.shown(), @r"
+    exit 0
+    --- out
+    /home/anna/anna-2026.p12
+    /home/anna/anna-2026.crt
+    --- err
+    · the new file is written
+    · the old certificate warns no more; its file stays as it is
+    Anna Novak has a new certificate:
+    ");
+}
+
+#[tokio::test]
 async fn what_is_watched_is_shown() {
     let (daemon, connection) = world().await;
     daemon.state().locked = Some("geheim");

@@ -1,9 +1,9 @@
 //! Stays with a job until it ends or needs a person: by signals, never by asking again and again.
 
 use futures_util::StreamExt;
-use obnova_api::dict::to_json;
+use obnova_api::dict::{Dictionary, to_json};
 use obnova_api::{BUS_NAME, ItemView, JobView, ProblemView};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use zbus::fdo::{DBusProxy, NameOwnerChangedStream};
 use zbus::message::Type;
 use zbus::zvariant::Value;
@@ -58,19 +58,23 @@ impl News {
     }
 }
 
-/// Follows a job, telling each step that is done.
+/// Follows a job, telling each step that is done and was not done `before`.
 pub(crate) async fn to_the_end(
     session: &mut Session<'_>,
     job: &Job,
     news: &mut News,
     agent: &Registered,
+    before: Option<(JobView, Dictionary)>,
 ) -> Result<Ending, Failure> {
-    let mut told = 0;
-    let mut last: Option<(JobView, Json)> = None;
+    let mut told = before.as_ref().map_or(0, |(view, _)| steps_done(view));
+    let mut last = before.map(|(view, keys)| (view, to_json(&keys)));
     loop {
         match job.status().await? {
             Some((view, keys)) => {
-                told = tell_steps(session, &view, told)?;
+                // Not into the middle of a prompt: it is made good once that is answered.
+                if !agent.is_asking() {
+                    told = tell_steps(session, &view, told)?;
+                }
                 let over = match view.state.as_str() {
                     "done" | "cancelled" | "quarantined" => true,
                     // A question that is open here is not yet a problem.
@@ -103,9 +107,14 @@ pub(crate) fn left(session: &mut Session<'_>, name: &str) -> Result<Ending, Fail
     Ok(Ending::Failed)
 }
 
+/// How many steps are done.
+fn steps_done(view: &JobView) -> usize {
+    view.steps.iter().take_while(|step| step.state == "done").count()
+}
+
 /// Tells the steps that are done and not yet told; how many are told then.
 fn tell_steps(session: &mut Session<'_>, view: &JobView, told: usize) -> Result<usize, Failure> {
-    let done = view.steps.iter().take_while(|step| step.state == "done").count();
+    let done = steps_done(view);
     for step in view.steps.iter().take(done).skip(told) {
         let step = session.text.step_done(&step.step);
         let line = session.text.say("cli-step", &[("step", &step)]);
@@ -148,6 +157,10 @@ fn finish(session: &mut Session<'_>, job: &Job, view: &JobView, keys: &Json) -> 
 async fn vanished(session: &mut Session<'_>, job: &Job, last: Option<(JobView, Json)>, told: usize) -> Result<Ending, Failure> {
     let (mut view, mut keys) = last.unwrap_or_default();
     let item = renewal_item(session, job, &view).await?;
+    if keys.is_null() {
+        // Over before it could be looked at.
+        keys = json!({ "item": item.id, "kind": item.kind, "name": item.name });
+    }
     view.state.clone_from(&item.state);
     view.problem.clone_from(&item.problem);
     if view.state == "done" {
@@ -170,6 +183,7 @@ async fn vanished(session: &mut Session<'_>, job: &Job, last: Option<(JobView, J
     }
     if let Json::Object(keys) = &mut keys {
         keys.insert("state".into(), Json::from(view.state.as_str()));
+        keys.retain(|key, _| key != "problem" || view.problem.is_some());
         keys.extend(view.made.clone().map(|made| ("made".to_owned(), Json::from(made))));
         for step in keys.get_mut("steps").and_then(Json::as_array_mut).into_iter().flatten().filter(|_| view.state == "done") {
             step["state"] = Json::from("done");
