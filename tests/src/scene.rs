@@ -7,15 +7,15 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
-use obnova_api::{BUS_NAME, ItemView, ManagerProxy};
+use obnova_api::{BUS_NAME, ItemView, ManagerProxy, Options};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 use zbus::fdo::DBusProxy;
-use zbus::zvariant::{OwnedValue, Value};
+use zbus::zvariant::OwnedValue;
 
-use crate::{Bus, PATIENCE, eventually, program};
+use crate::{Bus, News, PATIENCE, Recipe, eventually, program};
 
 /// A private bus, and directories for state and files.
 pub struct Scene {
@@ -42,7 +42,7 @@ impl Outcome {
     }
 
     /// Panics with all that was written unless it ended so.
-    #[must_use]
+    #[expect(clippy::return_self_not_must_use, reason = "how it ended is often all that matters")]
     pub fn ends(self, code: i32) -> Self {
         assert_eq!(self.code, code, "\n--- out\n{}--- err\n{}", self.out, self.err);
         self
@@ -170,6 +170,31 @@ impl Scene {
         Outcome { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
     }
 
+    /// Watches a file, with its password where it needs one.
+    pub async fn watch(&self, path: &Path, password: Option<&str>) {
+        let answers = password.map(|password| format!("password={password}\n")).unwrap_or_default();
+        let outcome = self.obnova_answering(&answers, &["watch", path.to_str().expect("UTF-8")]).await;
+        assert_eq!(outcome.code, 0, "{outcome:?}");
+    }
+
+    /// Waits until everything that the daemon had begun to tell when this was called has been heard: it tells things in
+    /// order, so that what comes of one more watched file comes last. A second round lets the first look after a start end.
+    pub async fn settle(&self, news: &News) {
+        let manager = self.manager().await;
+        for round in 0..2 {
+            let path = self.home().join(format!("settled-{round}.crt"));
+            std::fs::write(&path, Recipe::new("Nobody").days_left(300).make().pem()).expect("written");
+            let place = format!("file:{}", path.display());
+            let ids = manager.watch(&place, &Options::default()).await.expect("watched");
+            let items = self.items().await;
+            let id = items.iter().find(|item| item.place.as_ref() == Some(&place)).map(|item| item.id.clone());
+            let id = id.unwrap_or_else(|| panic!("{ids:?} in {items:?}"));
+            news.changed(&id).await;
+            manager.unwatch(&id).await.expect("unwatched");
+            news.removed(&id).await;
+        }
+    }
+
     /// The daemon, as a client reaches it.
     pub async fn manager(&self) -> ManagerProxy<'static> {
         ManagerProxy::new(&self.bus.connect().await).await.expect("a proxy")
@@ -177,11 +202,8 @@ impl Scene {
 
     /// All items, retired and ended ones too.
     pub async fn items(&self) -> Vec<ItemView> {
-        let all = BTreeMap::from([("all", Value::from(true))]);
-        let filter: std::collections::HashMap<String, OwnedValue> =
-            all.into_iter().map(|(key, value)| (key.to_owned(), value.try_to_owned().expect("a value"))).collect();
-        let manager = self.manager().await;
-        let (items, next) = manager.items(filter.into_iter().collect(), "", 100).await.expect("items");
+        let filter = [("all".to_owned(), OwnedValue::from(true))].into_iter().collect();
+        let (items, next) = self.manager().await.items(filter, "", 100).await.expect("items");
         assert_eq!(next, "", "one page is enough here");
         items
     }

@@ -53,10 +53,11 @@ impl Terminal {
         Self { keyboard, settings, screen, child }
     }
 
-    /// Waits until the screen ends so.
-    pub async fn reads(&self, end: &str) {
+    /// Waits until the screen ends so, with this standing there so many times in all.
+    pub async fn shows(&self, count: usize, end: &str) {
         let what = format!("{end:?} at the end of the screen");
-        eventually(&what, async || self.screen().ends_with(end).then_some(())).await;
+        let shown = |screen: &str| screen.ends_with(end) && screen.matches(end).count() == count;
+        eventually(&what, async || shown(&self.screen()).then_some(())).await;
     }
 
     /// Types.
