@@ -82,13 +82,18 @@ impl Place {
 
     /// The path of the file or directory.
     pub fn path(&self) -> PathBuf {
-        let (_, rest) = self.0.split_once(':').unwrap_or_default();
-        decode(rest).unwrap_or_default()
+        decode(self.encoded_path()).unwrap_or_default()
     }
 
     /// Whether this place stands below the directory `root`, or is `root` itself.
     pub fn is_within(&self, root: &Self) -> bool {
-        self == root || self.path().starts_with(root.path())
+        let root = root.encoded_path();
+        // Both are canonical, and no byte of a path is written in two ways.
+        self.encoded_path().strip_prefix(root).is_some_and(|below| below.is_empty() || below.starts_with('/') || root == "/")
+    }
+
+    fn encoded_path(&self) -> &str {
+        self.0.split_once(':').unwrap_or_default().1
     }
 
     /// The URI.
@@ -194,6 +199,16 @@ mod tests {
             let place = Place::new(Scheme::Pkcs12, &path);
             prop_assert_eq!(&Place::parse(place.as_str()).expect("canonical"), &place);
             prop_assert_eq!(place.path(), path);
+        }
+
+        #[test]
+        fn within_is_as_paths_say(names in proptest::collection::vec("[a%é ]{1,2}", 0..4), root in 0_usize..5, other in "[/a]{0,3}") {
+            let path = Path::new("/").join(names.join("/"));
+            let above = path.ancestors().nth(root).unwrap_or(&path).to_owned();
+            for root in [above.clone(), PathBuf::from(format!("{}{other}", above.display()))] {
+                let within = Place::new(Scheme::Pkcs12, &path).is_within(&Place::new(Scheme::File, &root));
+                prop_assert_eq!(within, path.starts_with(&root), "{} in {}", path.display(), root.display());
+            }
         }
 
         #[test]

@@ -113,6 +113,8 @@ pub struct World {
     watches: BTreeSet<Place>,
     excluded: BTreeSet<Place>,
     sights: HashMap<Place, (Condition, Vec<(Fingerprint, bool)>)>,
+    /// The places that may be items, by the id that they then have: those that were named, and those that cannot be read.
+    item_places: HashMap<ItemId, Place>,
     known: HashMap<Fingerprint, Known>,
     keys: HashMap<Fingerprint, u32>,
     identities: HashMap<ItemId, Vec<Fingerprint>>,
@@ -131,6 +133,7 @@ impl World {
             watches: BTreeSet::new(),
             excluded: BTreeSet::new(),
             sights: HashMap::new(),
+            item_places: HashMap::new(),
             known: HashMap::new(),
             keys: HashMap::new(),
             identities: HashMap::new(),
@@ -159,9 +162,11 @@ impl World {
             Record::Watched { place } => {
                 self.excluded.remove(place);
                 self.watches.insert(place.clone());
+                self.index(place);
             }
             Record::Unwatched { place } => {
                 self.watches.remove(place);
+                self.index(place);
             }
             Record::Excluded { place } => {
                 self.excluded.insert(place.clone());
@@ -209,8 +214,10 @@ impl World {
             let name = job.start.name.clone();
             self.retired.insert(old.certificate, Retired { name, place: old.place.clone(), not_after: old.not_after });
             self.watches.remove(&old.place);
+            self.index(&old.place);
             if !self.watches.iter().any(|watch| watch.scheme() == new.scheme() && new.is_within(watch)) {
-                self.watches.insert(new);
+                self.watches.insert(new.clone());
+                self.index(&new);
             }
         }
     }
@@ -223,13 +230,8 @@ impl World {
     /// The ids of the items that may look otherwise now.
     pub fn observe(&mut self, place: &Place, sight: Option<Sight>) -> BTreeSet<ItemId> {
         let mut touched = BTreeSet::new();
+        let was_item = self.may_be_item(place);
         let sight = sight.map(|sight| self.completed(place, sight));
-        // Most places are readable and no items themselves: only the others are named.
-        let odd = |condition: Option<&Condition>| condition.is_some_and(|condition| *condition != Condition::Readable);
-        let before = self.sights.get(place).map(|(condition, _)| condition);
-        if odd(before) || odd(sight.as_ref().map(|sight| &sight.condition)) || self.watches.contains(place) {
-            touched.insert(self.place_id(place));
-        }
         if let Some((_, certificates)) = self.sights.remove(place) {
             for (fingerprint, key) in certificates {
                 touched.extend(self.forget(fingerprint, place, key));
@@ -247,7 +249,27 @@ impl World {
             }
             self.sights.insert(place.clone(), (condition, kept));
         }
+        // Most places are readable and no items themselves: only the others are named.
+        if was_item || self.may_be_item(place) {
+            touched.insert(self.index(place));
+        }
         touched
+    }
+
+    fn may_be_item(&self, place: &Place) -> bool {
+        let unreadable = |(condition, _): &(Condition, _)| *condition != Condition::Readable;
+        self.watches.contains(place) || self.sights.get(place).is_some_and(unreadable)
+    }
+
+    /// Keeps [`World::item_places`] right after a change of what is known of a place; its id as an item.
+    fn index(&mut self, place: &Place) -> ItemId {
+        let id = self.place_id(place);
+        if self.may_be_item(place) {
+            self.item_places.insert(id, place.clone());
+        } else {
+            self.item_places.remove(&id);
+        }
+        id
     }
 
     /// The sight with the certificates that were known before, if it could not be read.

@@ -24,7 +24,7 @@ impl World {
         for id in self.identities.keys() {
             push(self.identity_item(*id, now));
         }
-        for place in self.item_places() {
+        for place in self.item_places.values() {
             push(self.place_item(place));
         }
         if all {
@@ -70,21 +70,12 @@ impl World {
 
     /// The place whose item has this id.
     pub fn place_by_id(&self, id: ItemId) -> Option<Place> {
-        self.item_places().find(|place| self.place_id(place) == id).cloned()
+        self.item_places.get(&id).cloned()
     }
 
     /// The ids of the items that places are.
     pub fn place_items(&self) -> BTreeSet<ItemId> {
-        self.item_places().filter_map(|place| self.place_item(place)).map(|item| item.id).collect()
-    }
-
-    /// The places that may be items: those that were named, and those that cannot be read.
-    fn item_places(&self) -> impl Iterator<Item = &Place> {
-        let unreadable = self
-            .sights
-            .iter()
-            .filter(|(place, (condition, _))| *condition != Condition::Readable && !self.watches.contains(*place));
-        self.watches.iter().chain(unreadable.map(|(place, _)| place))
+        self.item_places.values().filter_map(|place| self.place_item(place)).map(|item| item.id).collect()
     }
 
     /// The ids of the items that stand in a place or below it.
@@ -92,7 +83,9 @@ impl World {
         let within = self.sights.iter().filter(|(place, _)| place.is_within(root));
         let mut ids = BTreeSet::from([self.place_id(root)]);
         for (place, (_, found)) in within {
-            ids.insert(self.place_id(place));
+            if self.may_be_item(place) {
+                ids.insert(self.place_id(place));
+            }
             ids.extend(found.iter().filter_map(|(fingerprint, _)| self.identity_of(fingerprint)));
         }
         ids

@@ -84,6 +84,15 @@ fn assert_consistent(world: &World, seen: &Seen) {
     let there: BTreeMap<&str, Issued> = world.issuers.iter().map(|(issuer, issued)| (issuer.as_ref(), *issued)).collect();
     assert_eq!(there, issuers);
 
+    let items: BTreeSet<ItemId> = world
+        .watches
+        .iter()
+        .chain(seen.iter().filter(|(_, (condition, _))| *condition != Condition::Readable).map(|(place, _)| place))
+        .map(|place| world.place_id(place))
+        .collect();
+    assert_eq!(world.item_places.keys().copied().collect::<BTreeSet<_>>(), items);
+    assert!(world.item_places.iter().all(|(id, place)| world.place_id(place) == *id));
+
     // One text per issuer, however many certificates name it.
     for known in world.known.values() {
         let (text, _) = world.issuers.get_key_value(&known.certificate.issuer).expect("counted");
