@@ -7,6 +7,9 @@ use std::sync::Arc;
 use obnova::{Cli, Ending, Surroundings};
 use obnova_text::Text;
 
+/// How much output is kept before it is written: a long list is a few system calls.
+const BUFFER: usize = 64 * 1024;
+
 fn main() -> ExitCode {
     let text = Arc::new(Text::for_environment(&locale()));
     let cli = match Cli::read(std::env::args_os(), &text) {
@@ -20,7 +23,7 @@ fn main() -> ExitCode {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return Ending::Failed.into();
     };
-    let mut out = BufWriter::new(stdout().lock());
+    let mut out = BufWriter::with_capacity(BUFFER, stdout().lock());
     let mut err = stderr();
     let ending = runtime.block_on(obnova::run(
         cli,

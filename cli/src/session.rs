@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use obnova_api::dict::{Dictionary, to_json};
 use obnova_api::{ItemView, ManagerProxy, PAGE, ProblemView};
 use obnova_text::Text;
+use serde::Serializer;
 use serde::de::DeserializeOwned;
 use zbus::Connection;
 use zbus::connection::Builder;
@@ -143,7 +144,9 @@ impl Session<'_> {
 
     /// Items key by key as a JSON array.
     pub(crate) fn json_array(&mut self, items: &[Dictionary]) -> io::Result<()> {
-        self.json(&serde_json::Value::Array(items.iter().map(to_json).collect()))
+        // One after the other: a thousand items are not held a second time.
+        serde_json::Serializer::pretty(&mut self.out).collect_seq(items.iter().map(to_json))?;
+        writeln!(self.out)
     }
 }
 

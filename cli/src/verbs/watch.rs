@@ -34,6 +34,7 @@ pub(crate) async fn watch(session: &mut Session<'_>, places: &[OsString]) -> Res
             }
             Err(failure) if failure.ending() == Ending::Unreachable => return Err(failure),
             Err(failure) => {
+                let failure = without_password(session, failure, &uri);
                 session.tell_failure(&failure)?;
                 ending = failure.ending();
             }
@@ -81,4 +82,14 @@ async fn watch_one(session: &mut Session<'_>, agent: &Registered, uri: &str) -> 
         found.push(session.item(&id).await?);
     }
     Ok(Some(found))
+}
+
+/// Watching asks for nothing but the password: without an answer, that is what is missing.
+fn without_password(session: &Session<'_>, failure: Failure, uri: &str) -> Failure {
+    match failure {
+        Failure::Problem(problem, _) if matches!(problem.kind.as_str(), "refused" | "no-agent") => {
+            Failure::new("secret-needed", [("path", &session.text.place(uri))])
+        }
+        other => other,
+    }
 }

@@ -232,6 +232,14 @@ async fn what_cannot_be_watched_says_why() {
     let (daemon, connection) = world().await;
     daemon.state().refuses = Some(problem("place-denied", &[("path", "/k.pem"), ("command", "sudo chmod o+r /k.pem")]));
     insta::assert_snapshot!(run(&connection, "watch /k.pem").await.shown());
+    daemon.state().refuses = Some(problem("no-agent", &[]));
+    insta::assert_snapshot!(run(&connection, "watch '/home/anna/old key.p12'").await.shown(), @r"
+    exit 1
+    --- out
+    --- err
+    obnova: /home/anna/old key.p12 opens only with its password.
+    hint: Type it once: obnova watch '/home/anna/old key.p12'
+    ");
     daemon.state().refuses = Some(problem("invalid-place", &[("place", "nss:x"), ("reason", "unknown-scheme")]));
     assert_eq!(run(&connection, "watch nss:x").await.ending, Ending::Usage);
 }
