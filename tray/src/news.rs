@@ -59,9 +59,13 @@ pub struct Act {
 /// The notification for a notice about this item. `None` for a warning that came too late: what it asks for is being done, or
 /// was brought to its end while the notice travelled.
 pub fn of_notice(event: &str, level: &str, item: &ItemView, text: &Text, now: DateTime<Utc>) -> Option<News> {
-    let level = Level::of(level);
+    let mut level = Level::of(level);
     if level >= Level::Warning && taken_care_of(item) {
         return None;
+    }
+    // Told of a thing with which all is well: good news.
+    if Level::of(&item.level) == Level::Ok {
+        level = Level::Ok;
     }
     let notice = text.notice(event, item, now);
     let action = item.next_step.as_ref().and_then(|next| next.action.clone());
@@ -179,9 +183,9 @@ mod tests {
 
     #[test]
     fn good_news_asks_for_nothing() {
-        let renewed = ItemView { state: "valid".into(), next_step: None, ..expiring() };
-        let news = of_notice("renewed", "ok", &renewed, &text(), now()).expect("a notification");
-        assert_eq!((&news.step, &news.later), (&None, &None));
+        let renewed = ItemView { state: "valid".into(), level: "ok".into(), next_step: None, ..expiring() };
+        let news = of_notice("renewed", "notice", &renewed, &text(), now()).expect("a notification");
+        assert_eq!((news.level, &news.step, &news.later), (Level::Ok, &None, &None));
         let now = now().with_timezone(&Local);
         assert_eq!(answer(&news, Reply::Dismissed, now), None);
     }

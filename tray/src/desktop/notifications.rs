@@ -210,12 +210,12 @@ impl Notifications {
 fn described(news: &News, markup: bool) -> Notification {
     let mut notification = Notification::new();
     let body = if markup { escaped(&news.body) } else { news.body.clone() };
-    notification.appname("Obnova").summary(&news.title).body(&body).urgency(match news.level {
-        Level::Ok => Urgency::Low,
-        Level::Notice | Level::Warning => Urgency::Normal,
-        Level::Critical => Urgency::Critical,
-    });
-    notification.timeout(if news.level == Level::Critical { Timeout::Never } else { Timeout::Default });
+    // Nothing is of low urgency: GNOME would put it away unseen, and good news is waited for.
+    let (urgency, timeout) = match news.level {
+        Level::Ok | Level::Notice | Level::Warning => (Urgency::Normal, Timeout::Default),
+        Level::Critical => (Urgency::Critical, Timeout::Never),
+    };
+    notification.appname("Obnova").summary(&news.title).body(&body).urgency(urgency).timeout(timeout);
     if let Some(step) = &news.step {
         notification.action(STEP, &step.label);
     }
