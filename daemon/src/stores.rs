@@ -15,6 +15,7 @@ mod content;
 mod eyes;
 mod files;
 mod keys;
+mod reading;
 mod survey;
 
 use std::ffi::OsStr;
@@ -169,16 +170,16 @@ impl Surveyor {
 /// The file with the private key of a place: for `p12:` the file itself; for `file:` the certificate's own file, or the one
 /// beside it that by name and look is its key. Blocks. `None` if there is none.
 pub fn key_file(place: &Place) -> Option<PathBuf> {
-    let (directory, path, name) = survey::stand_at(place).ok()?;
+    let (directory, path, name) = reading::stand_at(place).ok()?;
     if place.scheme() == Scheme::Pkcs12 {
         return Some(path);
     }
     let mut buffer = Zeroizing::default();
-    let names = std::iter::once(name.clone()).chain(survey::beside(Scheme::File, &name));
-    let key = survey::present(&directory, names)
+    let names = std::iter::once(name.clone()).chain(reading::beside(Scheme::File, &name));
+    let key = reading::present(&directory, names)
         .into_iter()
         .map(|(name, _)| name)
-        .find(|name| survey::is_key(&directory, name, &mut buffer))?;
+        .find(|name| reading::is_key(&directory, name, &mut buffer))?;
     let elsewhere = key.to_str().and_then(|key| key.strip_prefix("../")).map(OsStr::new);
     match elsewhere {
         // Without the detour, unless a link in the path would make that another directory.
@@ -191,7 +192,7 @@ pub fn key_file(place: &Place) -> Option<PathBuf> {
 #[derive(Debug)]
 enum Stopped {
     /// The thread that reads files has panicked, or the runtime is going down.
-    Thread(#[expect(dead_code, reason = "logged")] JoinError),
+    Thread(JoinError),
     /// The kernel's reports cannot be read.
     Reports(#[expect(dead_code, reason = "logged")] io::Error),
 }
@@ -383,8 +384,8 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// The stamp that a place has now.
 fn stamp(place: &Place) -> Result<Stamp, Unread> {
-    let (directory, _, name) = survey::stand_at(place)?;
+    let (directory, _, name) = reading::stand_at(place)?;
     let own = files::look(&directory, &name)?;
-    let beside = survey::present(&directory, survey::beside(place.scheme(), &name).into_iter());
+    let beside = reading::present(&directory, reading::beside(place.scheme(), &name).into_iter());
     Ok(files::stamp(std::iter::once(&own).chain(beside.iter().map(|(_, stat)| stat))))
 }

@@ -89,14 +89,14 @@ impl Eyes {
     }
 
     /// Takes all reports that have come, without waiting.
-    pub(super) fn read<'a>(&mut self, roots: impl Iterator<Item = &'a Place> + Clone, dirt: &mut Dirt) -> io::Result<()> {
+    pub(super) fn read(&mut self, roots: &BTreeSet<Place>, dirt: &mut Dirt) -> io::Result<()> {
         let inotify = Arc::clone(&self.inotify);
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = Reader::new(&*inotify, &mut buffer);
         loop {
             match reader.next() {
                 Ok(event) if event.events().contains(ReadFlags::QUEUE_OVERFLOW) => {
-                    dirt.extend(roots.clone().map(|root| (root.clone(), Dirty::Whole)));
+                    dirt.extend(roots.iter().map(|root| (root.clone(), Dirty::Whole)));
                 }
                 Ok(event) => {
                     let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// Where the key of the certificate file `name` may be, relative to its directory, likeliest first: the conventions of
-/// Debian, certbot, mkcert, MySQL and the manual of `openssl req`.
+/// Debian, certbot, mkcert, `MySQL` and the manual of `openssl req`.
 pub(super) fn of_certificate(name: &OsStr) -> Vec<OsString> {
     let mut names = beside(name);
     let stem = stem(name);

@@ -6,17 +6,17 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use obnova_core::world::{Condition, Found, Sight};
+use obnova_core::world::{Condition, Sight};
 use obnova_core::{Place, Problem, Scheme};
-use rustix::fs::{Dir, FileType, Mode, OFlags, Stat, openat};
+use rustix::fs::{Dir, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use super::content::{self, Contents};
 use super::eyes::{Dirt, Dirty, Eyes};
 use super::files::{self, LARGEST, Unread};
+use super::reading::{Candidate, Seen, beside, present};
 use super::{Sighting, Stamp, keys};
 
 /// How many directories below a watched one are looked into, one in another.
@@ -60,21 +60,6 @@ impl Harvest {
     }
 }
 
-/// A file to be looked at.
-struct Candidate<'a> {
-    directory: &'a OwnedFd,
-    path: &'a Path,
-    name: &'a OsStr,
-    scheme: Scheme,
-    stat: Stat,
-    /// What may tell more about it and exists, relative to the directory.
-    beside: Vec<(OsString, Stat)>,
-    /// Found in a directory, not named: only what holds certificates is of interest.
-    found: bool,
-    /// Something was reported of it: it is read even if the stamp is the same, for clocks are coarse.
-    suspect: bool,
-}
-
 impl Survey {
     pub(super) fn new(known: Vec<(Place, Stamp)>) -> io::Result<Self> {
         let known = known.into_iter().map(|(place, stamp)| (place, Known { stamp, round: 0 })).collect();
@@ -88,12 +73,12 @@ impl Survey {
         })
     }
 
-    pub(super) fn roots(&self) -> impl Iterator<Item = &Place> + Clone {
+    pub(super) fn roots(&self) -> impl Iterator<Item = &Place> {
         self.roots.iter()
     }
 
     pub(super) fn read_reports(&mut self, dirt: &mut Dirt) -> io::Result<()> {
-        self.eyes.read(self.roots.iter(), dirt)
+        self.eyes.read(&self.roots, dirt)
     }
 
     /// Takes up a root. What it shares with a root above follows its rules from now on.
@@ -113,7 +98,8 @@ impl Survey {
         }
         self.eyes.forget(root);
         dirt.remove(root);
-        for place in self.below(&root.path()) {
+        let below: Vec<Place> = self.below(&root.path()).map(|(place, _)| place.clone()).collect();
+        for place in below {
             match self.owner(&place).cloned() {
                 Some(owner) => super::eyes::whole(dirt, &owner),
                 None => {
@@ -273,6 +259,8 @@ impl Survey {
         let handle = openat(rustix::fs::CWD, directory, flags, Mode::empty())?;
         let names = list(&handle, harvest)?;
         let keys_elsewhere = files::look(&handle, OsStr::new("../private")).is_ok();
+        let listed: HashSet<&OsStr> = names.iter().map(|(name, _)| name.as_os_str()).collect();
+        let is_listed = |other: &OsStr| listed.contains(other);
         let mut path = directory.to_path_buf();
         for (name, kind) in &names {
             let suspect = only.is_some_and(|only| only.contains(name));
@@ -282,14 +270,11 @@ impl Survey {
             path.push(name);
             match kind {
                 FileType::Directory => self.look_below(root, &path, depth + 1, harvest),
+                FileType::Symlink if !self.leads_out(root, &handle, &path, name, is_listed) => {}
                 FileType::RegularFile | FileType::Symlink => {
-                    let is_listed = |other: &OsStr| names.binary_search_by(|(name, _)| name.as_os_str().cmp(other)).is_ok();
-                    if *kind == FileType::RegularFile || self.leads_out(root, &handle, &path, name, is_listed) {
-                        let is_there = |other: &OsString| {
-                            if other.as_bytes().contains(&b'/') { keys_elsewhere } else { is_listed(other) }
-                        };
-                        self.look_at_found(&handle, &path, name, is_there, suspect, harvest);
-                    }
+                    let is_there =
+                        |other: &OsString| if other.as_bytes().contains(&b'/') { keys_elsewhere } else { is_listed(other) };
+                    self.look_at_found(&handle, &path, name, is_there, suspect, harvest);
                 }
                 _ => {}
             }
@@ -358,7 +343,7 @@ impl Survey {
         if file.found && self.roots.contains(&place) {
             return;
         }
-        let stamp = files::stamp(std::iter::once(&file.stat).chain(file.beside.iter().map(|(_, stat)| stat)));
+        let stamp = file.stamp();
         let round = self.round;
         let before = self.known.get_mut(&place);
         let same = before.as_ref().is_some_and(|known| known.stamp == stamp);
@@ -374,11 +359,7 @@ impl Survey {
             self.unmark(&place);
             return;
         }
-        let seen = match file.scheme {
-            Scheme::File => self.read_file(file),
-            Scheme::Pkcs12 => self.read_package(file),
-        };
-        match seen {
+        match file.read(&mut self.buffer) {
             Ok(Seen::Certificates(sight, der)) => {
                 let again =
                     same.then(|| Sighting { place: place.clone(), stamp, sight: Some(sight.clone()), der: der.clone() });
@@ -400,46 +381,6 @@ impl Survey {
         }
     }
 
-    fn read_file(&mut self, file: &Candidate<'_>) -> Result<Seen, Unread> {
-        if file.found {
-            files::read(file.directory, file.name, &mut self.buffer, content::HEAD as u64)?;
-            if !content::is_promising(&self.buffer) {
-                return Ok(Seen::Nothing(None));
-            }
-        }
-        if !file.found || self.buffer.len() == content::HEAD {
-            files::read(file.directory, file.name, &mut self.buffer, LARGEST)?;
-        }
-        let contents = Contents::of(&self.buffer);
-        if contents.certificates.is_empty() {
-            return Ok(Seen::Nothing(contents.fault));
-        }
-        let key = contents.key || file.beside.iter().any(|(name, _)| self.is_key(file.directory, name));
-        Ok(Seen::of(contents, key))
-    }
-
-    fn is_key(&mut self, directory: &OwnedFd, name: &OsStr) -> bool {
-        is_key(directory, name, &mut self.buffer)
-    }
-
-    /// A PKCS#12 file as far as it can be read without opening it: by the certificate beside it.
-    fn read_package(&mut self, file: &Candidate<'_>) -> Result<Seen, Unread> {
-        for (name, _) in &file.beside {
-            if let Err(unread) = files::read(file.directory, name, &mut self.buffer, LARGEST) {
-                tracing::debug!(?unread, "the file beside a PKCS#12 file cannot be read");
-                continue;
-            }
-            let mut contents = Contents::of(&self.buffer);
-            if !contents.certificates.is_empty() {
-                contents.certificates.truncate(1);
-                return Ok(Seen::of(contents, true));
-            }
-        }
-        // The helper reports what it cannot open; what we can tell takes no process.
-        files::read(file.directory, file.name, &mut self.buffer, LARGEST)?;
-        Ok(Seen::Closed)
-    }
-
     /// The most specific root that a place lies in: its rules hold for the place.
     fn owner(&self, place: &Place) -> Option<&Place> {
         if let Some(root) = self.roots.get(place) {
@@ -449,55 +390,51 @@ impl Survey {
         path.ancestors().find_map(|above| self.roots.get(&Place::new(Scheme::File, above)))
     }
 
-    /// The known places at a path or below it.
-    fn below(&self, path: &Path) -> Vec<Place> {
-        let mut places = Vec::new();
-        for scheme in [Scheme::File, Scheme::Pkcs12] {
+    /// What is known at a path and below it.
+    fn below(&self, path: &Path) -> impl Iterator<Item = (&Place, &Known)> {
+        [Scheme::File, Scheme::Pkcs12].into_iter().flat_map(move |scheme| {
             let first = Place::new(scheme, path);
-            let base = first.as_str().trim_end_matches('/');
-            let near = self.known.range(&first..).take_while(|(place, _)| place.as_str().starts_with(base));
-            let is_below = |place: &Place| {
-                let rest = &place.as_str()[base.len()..];
-                rest.is_empty() || rest.starts_with('/')
-            };
-            places.extend(near.filter(|(place, _)| is_below(place)).map(|(place, _)| place.clone()));
-        }
-        places
+            let base = first.as_str().trim_end_matches('/').to_owned();
+            self.known
+                .range(first..)
+                .map(move |(place, known)| (place.as_str().strip_prefix(base.as_str()), place, known))
+                .take_while(|(rest, ..)| rest.is_some())
+                // Neighbours begin alike, too: `/etc/ssl` and `/etc/ssl-old`.
+                .filter(|(rest, ..)| rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+                .map(|(_, place, known)| (place, known))
+        })
     }
 
     /// What this survey has not found at a path and below is gone.
     fn sweep(&mut self, root: &Place, path: &Path, harvest: &mut Harvest) {
-        let round = self.round;
         let full = harvest.is_full();
-        for place in self.below(path) {
-            let unseen = self.known.get(&place).is_some_and(|known| known.round != round);
-            // Behind the bound nobody has looked.
-            let gone = unseen && (!full || !place.path().exists());
-            if gone && self.owner(&place) == Some(root) {
-                harvest.sightings.extend(self.vanish(&place));
-            }
-        }
+        let unseen = self.below(path).filter(|(_, known)| known.round != self.round).map(|(place, _)| place);
+        // Behind the bound nobody has looked.
+        let gone = unseen.filter(|place| (!full || !place.path().exists()) && self.owner(place) == Some(root));
+        let gone: Vec<Place> = gone.cloned().collect();
+        harvest.sightings.extend(gone.iter().filter_map(|place| self.vanish(place)));
     }
 
     fn sweep_below(&mut self, root: &Place, path: &Path, harvest: &mut Harvest) {
-        if let Some(known) = self.known.get_mut(root) {
-            known.round = self.round;
-        }
+        self.mark(root, self.round);
         self.sweep(root, path, harvest);
     }
 
     fn keep_below(&mut self, path: &Path) {
-        for place in self.below(path) {
-            if let Some(known) = self.known.get_mut(&place) {
-                known.round = self.round;
-            }
+        let below: Vec<Place> = self.below(path).map(|(place, _)| place.clone()).collect();
+        for place in below {
+            self.mark(&place, self.round);
         }
     }
 
     /// Nothing of ours is there: left to the sweep.
     fn unmark(&mut self, place: &Place) {
+        self.mark(place, self.round.wrapping_sub(1));
+    }
+
+    fn mark(&mut self, place: &Place, round: u32) {
         if let Some(known) = self.known.get_mut(place) {
-            known.round = self.round.wrapping_sub(1);
+            known.round = round;
         }
     }
 
@@ -508,48 +445,6 @@ impl Survey {
     fn fail_with(&mut self, place: &Place, stamp: Stamp, problem: Problem, harvest: &mut Harvest) {
         let sight = Sight { condition: Condition::Failed(problem), certificates: Vec::new() };
         harvest.sightings.extend(self.report(place, stamp, sight, Vec::new()));
-    }
-}
-
-/// What reading a file has shown.
-enum Seen {
-    Certificates(Sight, Vec<Vec<u8>>),
-    /// A PKCS#12 file that has to be opened.
-    Closed,
-    /// No certificate, for this reason.
-    Nothing(Option<String>),
-}
-
-impl Seen {
-    /// The key is the first certificate's: whoever writes several into one file begins with his own.
-    fn of(contents: Contents, key: bool) -> Self {
-        let (certificates, der): (Vec<_>, _) = contents.certificates.into_iter().unzip();
-        let found = |(index, certificate)| Found { certificate, key: key && index == 0 };
-        let certificates = certificates.into_iter().enumerate().map(found).collect();
-        Self::Certificates(Sight { condition: Condition::Readable, certificates }, der)
-    }
-}
-
-/// Where a certificate file's key, or a PKCS#12 file's certificate, may be.
-pub(super) fn beside(scheme: Scheme, name: &OsStr) -> Vec<OsString> {
-    match scheme {
-        Scheme::File => keys::of_certificate(name),
-        Scheme::Pkcs12 => keys::of_package(name),
-    }
-}
-
-/// Those of the names that are regular files.
-pub(super) fn present(directory: &OwnedFd, names: impl Iterator<Item = OsString>) -> Vec<(OsString, Stat)> {
-    let look = |name: OsString| files::look(directory, &name).ok().map(|stat| (name, stat));
-    names.filter_map(look).filter(|(_, stat)| files::kind(stat) == FileType::RegularFile).collect()
-}
-
-/// Whether a file holds a private key. One that we may not read is taken at its name's word.
-pub(super) fn is_key(directory: &OwnedFd, name: &OsStr, buffer: &mut Zeroizing<Vec<u8>>) -> bool {
-    match files::read(directory, name, buffer, LARGEST) {
-        Ok(()) => content::holds_key(buffer),
-        Err(Unread::Denied) => keys::is_key(Path::new(name).file_name().unwrap_or(name)),
-        Err(_) => false,
     }
 }
 
@@ -604,12 +499,4 @@ fn is_concerned(directory: &OwnedFd, name: &OsStr, kind: FileType, changed: &BTr
 
 fn too_many(path: &Path, limit: String) -> Problem {
     Problem::TooManyFiles { path: path.display().to_string(), limit }
-}
-
-/// Where `place` stands: its directory and its name in it.
-pub(super) fn stand_at(place: &Place) -> Result<(OwnedFd, PathBuf, OsString), Unread> {
-    let path = place.path();
-    let name = path.file_name().ok_or(Unread::NotRegular)?.to_owned();
-    let directory = files::stand_in(path.parent().unwrap_or(Path::new("/")))?;
-    Ok((directory, path, name))
 }

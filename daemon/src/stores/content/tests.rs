@@ -37,7 +37,8 @@ fn trust_settings_behind_a_certificate_are_cut_off() {
 #[test]
 fn one_bad_block_spoils_no_other() {
     let good = block("CERTIFICATE", &BASE64.encode(certificate()));
-    let text = [&block("CERTIFICATE", "!!"), "-----BEGIN CERTIFICATE-----\nMIIB\n", good.as_str(), "-----BEGIN X-----"].concat();
+    let text =
+        [&block("CERTIFICATE", "!!"), "-----BEGIN CERTIFICATE-----\nMIIB\n", good.as_str(), "-----BEGIN X-----"].concat();
     let contents = Contents::of(text.as_bytes());
     assert_eq!(contents.certificates.len(), 1);
     assert!(contents.fault.is_some());
