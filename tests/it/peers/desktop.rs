@@ -1,5 +1,10 @@
 //! The tray on a real desktop: X server, panel, notifications and pinentry of other people, clicked and typed into as a person
-//! would. The daemon is in the test's hands (`tray/manager.rs`).
+//! would. The daemon is in the test's hands (`tray/manager.rs`), except where the whole way is gone.
+
+mod icon;
+mod notifications;
+mod questions;
+mod renewal;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
@@ -7,11 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use obnova_api::{ItemView, NextStepView, QuestionView};
+use obnova_api::{ItemView, NextStepView};
+use obnova_tests::program;
 use tempfile::TempDir;
-use tokio::time::timeout;
 use zbus::Connection;
-use zbus::zvariant::{OwnedFd, OwnedValue, Value};
 
 use crate::tray::manager::World;
 
@@ -58,7 +62,7 @@ impl Desk {
 
     fn start_tray(&mut self) {
         let log = File::create(self.log()).expect("a log");
-        let mut command = Command::new(programs().join("obnova-tray"));
+        let mut command = Command::new(program("obnova-tray"));
         command.args(["--pinentry", "pinentry-gtk-2"]).env("OBNOVA_LOG", "debug").stderr(log);
         self.tray = Some(self.at_home(&mut command).spawn().expect("the tray"));
     }
@@ -169,11 +173,6 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ stands in the workspace")
 }
 
-/// Where cargo put the workspace's programs: this test's own is in `deps` below it.
-fn programs() -> PathBuf {
-    std::env::current_exe().expect("the path of this program").ancestors().nth(2).expect("a target directory").to_owned()
-}
-
 fn anna() -> ItemView {
     ItemView {
         id: "a1".into(),
@@ -204,6 +203,8 @@ async fn with_anna(later: &[&str]) -> (Desk, Connection, World) {
 const RENEW: (i32, i32) = (149, 31);
 const LATER: (i32, i32) = (57, 31);
 const BODY: (i32, i32) = (300, 31);
+/// And pinentry-gtk-2 the right one of its two.
+const YES: (i32, i32) = (55, 26);
 
 /// What the daemon is asked to do after a click into the notification. Clicks again until it comes: a window that has just come
 /// up may not listen yet.
@@ -215,309 +216,4 @@ async fn act_after(desk: &Desk, world: &World, point: (i32, i32)) -> (String, St
         world.state().acts.first().cloned()
     })
     .await
-}
-
-#[tokio::test]
-async fn a_notification_is_clicked_put_off_and_closed() {
-    let (desk, bus, world) = with_anna(&[]).await;
-    let notice = async || {
-        world.state().acts.clear();
-        World::notice(&bus, "a1", "three-weeks", "warning").await;
-        desk.appears("xfce4-notifyd").await;
-    };
-
-    notice().await;
-    desk.keep_picture("notification");
-    let (id, action, _) = act_after(&desk, &world, RENEW).await;
-    assert_eq!((id.as_str(), action.as_str()), ("a1", "renew"));
-    desk.disappears("xfce4-notifyd").await;
-
-    notice().await;
-    let (id, action, options) = act_after(&desk, &world, LATER).await;
-    assert_eq!((id.as_str(), action.as_str()), ("a1", "snooze"));
-    let until = chrono::DateTime::parse_from_rfc3339(&options.until.expect("until when")).expect("RFC 3339");
-    let wait = until.to_utc() - chrono::Utc::now();
-    assert!(wait > chrono::Duration::hours(8) && wait < chrono::Duration::hours(34), "tomorrow at nine, not in {wait}");
-    desk.disappears("xfce4-notifyd").await;
-
-    notice().await;
-    let (id, action, _) = act_after(&desk, &world, BODY).await;
-    assert_eq!((id.as_str(), action.as_str()), ("a1", "dismiss"));
-    desk.disappears("xfce4-notifyd").await;
-
-    // A newer one takes the place of the older, and the end of the step takes it off.
-    notice().await;
-    World::notice(&bus, "a1", "today", "critical").await;
-    let renewed = ItemView { next_step: None, state: "valid".into(), level: "ok".into(), ..anna() };
-    desk.keep_picture("critical");
-    world.change(&bus, renewed).await;
-    desk.disappears("xfce4-notifyd").await;
-    assert_eq!(world.state().acts, [], "nobody did anything");
-}
-
-#[tokio::test]
-async fn nobody_but_the_server_speaks_for_the_person() {
-    let (desk, bus, world) = with_anna(&[]).await;
-    World::notice(&bus, "a1", "three-weeks", "warning").await;
-    desk.appears("xfce4-notifyd").await;
-    let stranger = desk.connect().await;
-    let tray = world.state().agents[0].0.clone();
-    for destination in [None, Some(tray.as_str())] {
-        for number in 1..20_u32 {
-            let signal = ("/org/freedesktop/Notifications", "org.freedesktop.Notifications");
-            stranger.emit_signal(destination, signal.0, signal.1, "ActionInvoked", &(number, "step")).await.expect("sent");
-        }
-    }
-    // The bus keeps the order of what one connection is sent: this answer tells that the forgeries have been there.
-    let question = QuestionView { id: "q".into(), ..QuestionView::default() };
-    let (_reading, writing) = obnova_secret::pipe().expect("a pipe");
-    let asked: zbus::Result<_> = stranger
-        .call_method(
-            Some(tray.as_str()),
-            obnova_api::AGENT_PATH,
-            Some("org.obnova.Agent1"),
-            "Secret",
-            &(question, OwnedFd::from(writing)),
-        )
-        .await;
-    let error = obnova_api::Error::from(asked.expect_err("a stranger asks"));
-    assert_eq!(error.kind(), Some("not-authorized"));
-    assert_eq!(world.state().acts, []);
-    assert_eq!(act_after(&desk, &world, RENEW).await.1, "renew");
-}
-
-/// Address and path of the menu of the only icon.
-async fn icon(bus: &Connection) -> Option<(String, String)> {
-    let watcher = proxy(bus, "org.kde.StatusNotifierWatcher", "/StatusNotifierWatcher", "org.kde.StatusNotifierWatcher").await;
-    // None where there is no panel.
-    let items: Vec<String> = watcher.get_property("RegisteredStatusNotifierItems").await.unwrap_or_default();
-    let item = items.first()?;
-    let (address, path) = item
-        .split_once('/')
-        .map_or((item.as_str(), "/StatusNotifierItem".to_owned()), |(address, path)| (address, format!("/{path}")));
-    Some((address.to_owned(), path))
-}
-
-async fn proxy(bus: &Connection, name: &str, path: &str, interface: &str) -> zbus::Proxy<'static> {
-    zbus::proxy::Builder::new(bus)
-        .destination(name.to_owned())
-        .expect("a name")
-        .path(path.to_owned())
-        .expect("a path")
-        .interface(interface.to_owned())
-        .expect("an interface")
-        .cache_properties(zbus::proxy::CacheProperties::No)
-        .build()
-        .await
-        .expect("a proxy")
-}
-
-async fn icon_appears(bus: &Connection) -> (String, String) {
-    timeout(PATIENCE, async {
-        loop {
-            if let Some(icon) = icon(bus).await {
-                return icon;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await
-    .expect("an icon in time")
-}
-
-type Layout = (u32, (i32, std::collections::HashMap<String, OwnedValue>, Vec<OwnedValue>));
-
-/// The labels of the menu with their numbers, and who answers for them.
-async fn menu(bus: &Connection) -> (zbus::Proxy<'static>, Vec<(i32, String)>) {
-    let (address, path) = icon_appears(bus).await;
-    let item = proxy(bus, &address, &path, "org.kde.StatusNotifierItem").await;
-    let at: zbus::zvariant::OwnedObjectPath = item.get_property("Menu").await.expect("a menu");
-    let menu = proxy(bus, &address, at.as_str(), "com.canonical.dbusmenu").await;
-    let (_, (_, _, children)): Layout = menu.call("GetLayout", &(0, -1, ["label"].as_slice())).await.expect("a layout");
-    let labels = children.into_iter().map(|child| {
-        let (number, properties, _): (i32, std::collections::HashMap<String, OwnedValue>, Vec<OwnedValue>) =
-            child.try_into().expect("an entry");
-        let label = properties.get("label").map(|label| label.downcast_ref::<String>().expect("a text")).unwrap_or_default();
-        (number, label)
-    });
-    (menu, labels.collect())
-}
-
-#[tokio::test]
-async fn the_icon_stands_for_the_worst_and_its_menu_acts() {
-    let (desk, bus, world) = with_anna(&[]).await;
-    let (menu_of, labels) = menu(&bus).await;
-    let texts: Vec<&str> = labels.iter().map(|(_, text)| text.as_str()).collect();
-    assert_eq!(texts, ["Anna Nováková & Co — ends soon · ends 10 Nov 2099", "    Renew"]);
-    let (address, path) = icon_appears(&bus).await;
-    let item = proxy(&bus, &address, &path, "org.kde.StatusNotifierItem").await;
-    let id: String = item.get_property("Id").await.expect("an id");
-    assert_eq!(id, "obnova");
-
-    // The panel shows it: a click where the tray begins opens the menu.
-    desk.until("the menu", || {
-        desk.xdotool(&["mousemove", "12", "16", "click", "3"]);
-        desk.window("wrapper-2.0")
-    })
-    .await;
-    desk.keep_picture("menu");
-    desk.xdotool(&["key", "Escape"]);
-
-    let () = menu_of.call("Event", &(labels[1].0, "clicked", Value::from(0), 0_u32)).await.expect("clicked");
-    let act = desk.until("the act of a click", || world.state().acts.first().cloned()).await;
-    assert_eq!((act.0.as_str(), act.1.as_str()), ("a1", "renew"));
-
-    world.remove(&bus, "a1").await;
-    timeout(PATIENCE, async {
-        while icon(&bus).await.is_some() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await
-    .expect("no icon without items");
-}
-
-#[tokio::test]
-async fn panel_and_notifications_may_come_later_and_the_daemon_may_go() {
-    let (mut desk, bus, world) = with_anna(&["PANEL", "NOTIFICATIONS"]).await;
-    World::notice(&bus, "a1", "three-weeks", "warning").await;
-    let log = desk.log();
-    desk.until("a word about it", || fs::read_to_string(&log).ok().filter(|text| text.contains("nobody shows"))).await;
-    desk.bring("panel");
-    icon_appears(&bus).await;
-    desk.bring("notifications");
-    desk.appears("xfce4-notifyd").await;
-
-    // It goes and comes again under another name of the bus: the tray says so, then finds it, and what it showed still counts.
-    bus.release_name(obnova_api::BUS_NAME).await.expect("released");
-    timeout(PATIENCE, async {
-        while menu(&bus).await.1.iter().any(|(_, text)| text.contains("Anna")) {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await
-    .expect("the silence is shown");
-    let again = desk.connect().await;
-    world.serve(&again).await;
-    desk.until("another agent", || (world.state().agents.len() == 2).then_some(())).await;
-    assert_eq!(act_after(&desk, &world, RENEW).await.1, "renew");
-
-    assert_eq!(fs::read_to_string(&log).expect("the log").matches("nobody shows").count(), 1, "said once");
-    assert!(desk.stop_tray().success(), "SIGTERM ends it well");
-}
-
-#[tokio::test]
-async fn a_bus_that_goes_away_is_a_failure() {
-    let (mut desk, bus, _world) = with_anna(&[]).await;
-    icon_appears(&bus).await;
-    drop(desk.commands.take());
-    let mut tray = desk.tray.take().expect("a tray that runs");
-    let ended = desk.until("its end", || tray.try_wait().expect("a child")).await;
-    assert_eq!(ended.code(), Some(1));
-}
-
-/// What xdotool can type and a careless conversion loses.
-const PASSWORD: &str = "Grüße, kůň & 100 % _Ž";
-
-#[tokio::test]
-async fn a_password_is_typed_with_all_its_letters() {
-    let (desk, bus, world) = with_anna(&[]).await;
-    let agent = world.agent(&bus).await;
-    let ask = |id: &str| {
-        let agent = agent.clone();
-        let question = QuestionView {
-            id: id.into(),
-            item: "a1".into(),
-            name: "Anna Nováková & Co".into(),
-            about: "renewal".into(),
-            secret: Some("password".into()),
-            uses: Some(vec!["open-old".into(), "protect-new".into()]),
-            args: Some([("path".to_owned(), "/home/anna/100 % Anna.p12".to_owned())].into()),
-            ..QuestionView::default()
-        };
-        tokio::spawn(async move {
-            let (reading, writing) = obnova_secret::pipe().expect("a pipe");
-            let answer = agent.secret(&question, OwnedFd::from(writing)).await;
-            let mut bytes = Vec::new();
-            let mut pipe = tokio::net::unix::pipe::Receiver::from_owned_fd(reading).expect("a pipe");
-            tokio::io::AsyncReadExt::read_to_end(&mut pipe, &mut bytes).await.expect("read");
-            (answer, bytes)
-        })
-    };
-
-    let typed = ask("typed");
-    desk.appears("pinentry").await;
-    desk.xdotool(&["type", PASSWORD]);
-    desk.keep_picture("pinentry");
-    desk.xdotool(&["key", "Return"]);
-    let (answer, bytes) = timeout(PATIENCE, typed).await.expect("in time").expect("no panic");
-    answer.expect("an answer");
-    assert_eq!(String::from_utf8_lossy(&bytes), PASSWORD);
-    desk.disappears("pinentry").await;
-
-    let closed = ask("closed");
-    desk.appears("pinentry").await;
-    desk.until("a refusal", || {
-        desk.xdotool(&["key", "Escape"]);
-        closed.is_finished().then_some(())
-    })
-    .await;
-    let (answer, bytes) = closed.await.expect("no panic");
-    assert_eq!(answer.expect_err("closed").kind(), Some("refused"));
-    assert!(bytes.is_empty());
-    desk.disappears("pinentry").await;
-
-    let withdrawn = ask("withdrawn");
-    desk.appears("pinentry").await;
-    agent.withdraw("withdrawn").await.expect("taken back");
-    let (answer, _) = timeout(PATIENCE, withdrawn).await.expect("in time").expect("no panic");
-    assert_eq!(answer.expect_err("taken back").kind(), Some("refused"));
-    desk.disappears("pinentry").await;
-
-    // Nothing of it is left where others could read: neither log nor memory may be looked into.
-    let log = fs::read_to_string(desk.log()).expect("the log");
-    assert!(!log.contains("kůň") && !log.contains("k%C5"), "{log}");
-}
-
-#[tokio::test]
-async fn consent_is_a_window_that_says_what_will_happen() {
-    let (desk, bus, world) = with_anna(&[]).await;
-    let agent = world.agent(&bus).await;
-    let question = QuestionView {
-        id: "q".into(),
-        item: "a1".into(),
-        name: "Anna Nováková & Co".into(),
-        about: "renewal".into(),
-        steps: Some(["generate-keys", "request", "verify", "install", "retire-old"].map(str::to_owned).to_vec()),
-        args: Some(
-            [
-                ("name", "Anna Nováková & Co"),
-                ("not_after", "2099-11-10T12:00:00Z"),
-                ("to", "/home/anna/anna-2099.p12"),
-                ("programme", "self-signed"),
-            ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
-        ),
-        ..QuestionView::default()
-    };
-    for answer in [true, false] {
-        let (asking, question) = (agent.clone(), question.clone());
-        let asked = tokio::spawn(async move { asking.consent(&question).await });
-        desk.appears("pinentry").await;
-        if answer {
-            desk.keep_picture("consent");
-        }
-        desk.until("an answer", || {
-            // The left one of its two buttons has the focus: no.
-            match desk.window("pinentry") {
-                Some(window) if answer => desk.click(&window, (55, 26)),
-                _ => drop(desk.xdotool(&["key", "Return"])),
-            }
-            asked.is_finished().then_some(())
-        })
-        .await;
-        assert_eq!(asked.await.expect("no panic").expect("an answer"), answer);
-        desk.disappears("pinentry").await;
-    }
 }
