@@ -41,6 +41,19 @@ pub(super) struct Contents {
     pub(super) fault: Option<String>,
 }
 
+/// Why a file's bytes give no certificate.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ContentError {
+    #[error("no certificate in it")]
+    Empty,
+    #[error("a block without its end")]
+    Unended,
+    #[error("a block that is too long for a certificate")]
+    TooLong,
+    #[error("not base64: {0}")]
+    NotBase64(#[source] base64::DecodeError),
+}
+
 /// Whether a file that begins like this may hold certificates or keys.
 pub(super) fn is_promising(head: &[u8]) -> bool {
     head.first() == Some(&SEQUENCE) || head.windows(BEGIN.len()).any(|window| window == BEGIN)
@@ -76,7 +89,7 @@ impl Contents {
         for line in lines(bytes) {
             if let Some(label) = label(line, BEGIN) {
                 if block.is_some() {
-                    self.blame("a block without its end");
+                    self.blame(&ContentError::Unended);
                 }
                 self.key |= is_key_label(label);
                 block = Label::of(label).map(|label| (label, Vec::new()));
@@ -90,13 +103,13 @@ impl Contents {
             } else if let Some((_, text)) = &mut block {
                 text.extend(line.iter().filter(|byte| !byte.is_ascii_whitespace()));
                 if text.len() > LONGEST * 2 {
-                    self.blame("a block that is too long for a certificate");
+                    self.blame(&ContentError::TooLong);
                     block = None;
                 }
             }
         }
         if block.is_some() {
-            self.blame("a block without its end");
+            self.blame(&ContentError::Unended);
         }
     }
 
@@ -106,7 +119,7 @@ impl Contents {
                 Label::Certificate => &der,
                 Label::Trusted => first_element(&der),
             }),
-            Err(error) => self.blame(&format!("not base64: {error}")),
+            Err(error) => self.blame(&ContentError::NotBase64(error)),
         }
     }
 
@@ -116,12 +129,12 @@ impl Contents {
         }
         match Certificate::from_der(der) {
             Ok(certificate) => self.certificates.push((Arc::new(certificate), der.to_vec())),
-            Err(error) => self.blame(&error.to_string()),
+            Err(error) => self.blame(&error),
         }
     }
 
-    fn blame(&mut self, fault: &str) {
-        self.fault.get_or_insert_with(|| fault.to_owned());
+    fn blame(&mut self, fault: &impl std::error::Error) {
+        self.fault.get_or_insert_with(|| fault.to_string());
     }
 }
 

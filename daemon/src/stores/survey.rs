@@ -14,6 +14,7 @@ use rustix::fs::{Dir, FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
+use super::content::ContentError;
 use super::eyes::{Dirt, Dirty, Eyes};
 use super::files::{self, LARGEST, Unread};
 use super::reading::{Candidate, Seen, beside, present};
@@ -371,7 +372,7 @@ impl Survey {
                 self.unmark(&place);
             }
             Ok(Seen::Nothing(fault)) => {
-                let detail = fault.unwrap_or_else(|| "no certificate in it".into());
+                let detail = fault.unwrap_or_else(|| ContentError::Empty.to_string());
                 let path = file.path.display().to_string();
                 self.fail_with(&place, stamp, Problem::PlaceBroken { path, detail }, harvest);
             }
