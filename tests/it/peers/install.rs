@@ -59,7 +59,7 @@ fn systemd_finds_nothing_to_say_about_the_units() {
     assert!(verify(&units, directory.path()).contains("LockPersonalty"));
 }
 
-fn install(destdir: &Path, prefix: &str) {
+pub(super) fn install(destdir: &Path, prefix: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ stands in the workspace");
     let status = Command::new(root.join("packaging/install.sh"))
         .env("DESTDIR", destdir)

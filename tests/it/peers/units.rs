@@ -1,0 +1,66 @@
+//! The installed daemon as a real user manager runs it: started by the bus, inside its sandbox.
+
+use super::install::install;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// Told in the user's session. Lines on standard output that begin with `=` are what the test judges.
+const STORY: &str = r#"
+certificate=$HOME/mail.p12
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -keyout key.pem -out mail.pem -days 300 -subj /CN=Anna 2>/dev/null
+openssl pkcs12 -export -inkey key.pem -in mail.pem -passout pass:jahoda -out "$certificate"
+
+echo "=before $(systemctl --user is-active obnovad || true)"
+obnova status
+echo "=after $(systemctl --user is-active obnovad)"
+
+obnova --secret-fd 3 watch "p12:$certificate" 3< <(echo password=jahoda)
+obnova --secret-fd 3 renew Anna --wait --to "$HOME/new.p12" 3< <(printf 'consent=renewal:yes\npassword=jahoda\n')
+openssl pkcs12 -in new.p12 -passin pass:jahoda -nokeys | openssl x509 -noout -subject | sed 's/^/=made /'
+
+process=$(systemctl --user show --property MainPID --value obnovad)
+grep -E '^(NoNewPrivs|Seccomp|CapEff):' "/proc/$process/status" | sed 's/^/=/; s/:\s*/ /'
+tries=200
+until systemctl --user show --property StatusText obnovad | grep . -q && [ -n "$(systemctl --user show --property StatusText --value obnovad)" ]; do
+    tries=$((tries - 1)); [ $tries -gt 0 ]; sleep 0.02
+done
+systemctl --user show --property StatusText,NRestarts,WatchdogUSec,LimitCORE obnovad | sed 's/^/=/; s/=/ /2'
+systemctl --user stop obnovad
+systemctl --user show --property Result,ExecMainStatus obnovad | sed 's/^/=/; s/=/ /2'
+"#;
+
+#[test]
+fn the_installed_daemon_renews_inside_its_sandbox() {
+    let directory = TempDir::new().expect("a temporary directory");
+    install(&directory.path().join("stage"), "/usr/local");
+    fs::rename(directory.path().join("stage/usr/local"), directory.path().join("local")).expect("the staged files");
+
+    let output = log_in(directory.path(), STORY);
+    let talk = String::from_utf8_lossy(&output.stderr);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}\n{told}\n{talk}", output.status);
+    let told: BTreeMap<&str, &str> =
+        told.lines().filter_map(|line| line.strip_prefix('=')).filter_map(|line| line.split_once(' ')).collect();
+
+    assert_eq!(told["before"], "inactive");
+    assert_eq!(told["after"], "active", "the bus starts the unit, not a stray process");
+    assert_eq!(told["made"], "subject=CN = Anna");
+    assert_eq!((told["NoNewPrivs"], told["Seccomp"], told["CapEff"]), ("1", "2", "0000000000000000"));
+    assert_eq!((told["NRestarts"], told["WatchdogUSec"], told["LimitCORE"]), ("0", "10min", "0"));
+    assert!(told["StatusText"].contains("1 certificate watched"), "{}", told["StatusText"]);
+    assert_eq!((told["Result"], told["ExecMainStatus"]), ("success", "0"));
+}
+
+fn log_in(directory: &Path, story: &str) -> Output {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ stands in the workspace");
+    Command::new("timeout")
+        .arg("120")
+        .arg(root.join("tests/testbed/user-manager.sh"))
+        .arg(directory)
+        .args(["bash", "-euo", "pipefail", "-c", story])
+        .output()
+        .expect("user-manager.sh runs")
+}
