@@ -9,11 +9,12 @@ bound_target
 # The development build: from nothing it takes half as long as the small one that is installed, and this is about what happens, not
 # how fast. The tray is not needed.
 echo "Building (the first time takes some minutes)."
-cargo build --locked -p obnovad -p obnova
+cargo build --locked -p obnovad -p obnova --bins --examples
 
-SCRATCH=$(mktemp -d)
-BUS_PID='' DAEMON_PID=''
-trap 'stop $DAEMON_PID $BUS_PID; rm -rf "$SCRATCH"' EXIT
+# Not below $TMPDIR, which may have spaces in it: the bus address could not say them.
+SCRATCH=$(mktemp -d /tmp/obnova.XXXXXX)
+BUS_PID='' DAEMON_PID='' NOTICES_PID=''
+trap 'stop $NOTICES_PID $DAEMON_PID $BUS_PID; rm -rf "$SCRATCH"' EXIT
 OLD=$SCRATCH/anna.p12
 NEW=$SCRATCH/anna-renewed.p12
 PASSWORD='blåbær and cream'
@@ -27,17 +28,29 @@ main() {
     chapter "A private bus, and obnovad on it with an empty state"
     start_bus "$SCRATCH"
     start_daemon "$SCRATCH"
+    "$CARGO_TARGET_DIR/debug/examples/notices" >"$SCRATCH/notices" 2>"$SCRATCH/notices.log" &
+    NOTICES_PID=$!
+    await 100 "whoever shows notifications" grep -q listening "$SCRATCH/notices.log"
     echo "obnovad runs as process $DAEMON_PID"
 
     chapter "The file is watched, and the warning comes"
     obnova watch "p12:$OLD" "password=$PASSWORD"
-    await 100 "the warning" announced
-    obnova list
+    await 100 "the warning" grep -q '\[' "$SCRATCH/notices"
+    echo
+    echo "This is what pops up beside the clock (once, not again tomorrow):"
+    cat "$SCRATCH/notices"
+    warned=$(wc -l <"$SCRATCH/notices")
+    echo
     obnova status
 
     chapter "It is renewed"
     obnova renew --to "$NEW" --wait "consent=renewal:yes" "password=$PASSWORD"
     obnova list
+    await 100 "the good news" both_notices
+    echo
+    echo "And this pops up then:"
+    tail -n +"$((1 + warned))" "$SCRATCH/notices"
+    check "there was one warning, and no other" [ "$(grep -c 'ends in' "$SCRATCH/notices")" = 1 ]
 
     chapter "OpenSSL looks at the result"
     describe "$NEW"
@@ -73,6 +86,10 @@ obnova() {
     fi
     # 3 only says that something waits for a person: here, the renewal that comes next.
     [ "$code" = 0 ] || [ "$code" = 3 ] || exit "$code"
+}
+
+both_notices() {
+    [ "$(grep -c '\[' "$SCRATCH/notices")" = 2 ]
 }
 
 # `openssl req -x509 -days 20` would make a certificate that lives for 20 days in all, which is warned about later: this one was made
@@ -114,7 +131,7 @@ EOF
         openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -utf8 -config "$SCRATCH/ca/openssl.cnf" \
             -keyout "$SCRATCH/ca/key.pem" -out "$SCRATCH/ca/request.pem"
         openssl ca -selfsign -batch -notext -utf8 -config "$SCRATCH/ca/openssl.cnf" -keyfile "$SCRATCH/ca/key.pem" \
-            -startdate "$(date -u -d '-710 days' +%Y%m%d%H%M%SZ)" -enddate "$(date -u -d '+20 days' +%Y%m%d%H%M%SZ)" \
+            -startdate "$(date -u -d '-710 days' +%Y%m%d%H%M%SZ)" -enddate "$(date -u -d '+20 days 1 hour' +%Y%m%d%H%M%SZ)" \
             -in "$SCRATCH/ca/request.pem" -out "$SCRATCH/ca/certificate.pem"
     } 2>"$SCRATCH/ca/log" || { cat "$SCRATCH/ca/log" >&2; exit 1; }
     printf '%s' "$PASSWORD" >"$SCRATCH/password"
@@ -179,10 +196,6 @@ check() {
         cat "$SCRATCH/reason" >&2
         exit 1
     fi
-}
-
-announced() {
-    command obnova --json log | grep -q '"announced"'
 }
 
 export PATH=$CARGO_TARGET_DIR/debug:$PATH
