@@ -4,7 +4,9 @@
 # With PANEL=later or NOTIFICATIONS=later it waits with that one until a line on its input names it (`panel`, `notifications`).
 source "$(dirname "$0")/environment.sh"
 wants_desktop
-bring_lacking >&2
+# Several desktops start at once; one of them installs.
+mkdir -p "$OBNOVA_CACHE"
+(flock 8; bring_lacking >&2) 8>"$OBNOVA_CACHE/desktop.lock"
 
 directory=$1
 started=()
