@@ -226,13 +226,16 @@ pub fn journal_problem(error: &JournalError) -> Problem {
 async fn run(mut loaded: Loaded, mut requests: mpsc::Receiver<Request>) {
     let clock = Arc::clone(&loaded.state.clock);
     let mut last_look = clock.now();
+    let mut wake = None;
     let mut look = true;
     loop {
         if look {
-            loaded.warn(last_look).await;
-            last_look = clock.now();
+            let now = clock.now();
+            loaded.warn(last_look, now).await;
+            // From this look on: what becomes due while something else is served is due at once.
+            wake = loaded.state.world.next_wake(now);
+            last_look = now;
         }
-        let wake = loaded.state.world.next_wake(clock.now());
         tokio::select! {
             biased;
             request = requests.recv() => {
@@ -344,8 +347,7 @@ impl Loaded {
     }
 
     /// Tells what has become due, and that items look otherwise by the passing of time alone.
-    async fn warn(&mut self, last_look: Now) {
-        let now = self.state.now();
+    async fn warn(&mut self, last_look: Now, now: Now) {
         let turned = self.state.world.turned(last_look.to_utc(), now);
         self.changed(turned);
         let due = self.state.world.due(now);

@@ -74,9 +74,10 @@ impl World {
         moments.flatten().filter(|moment| *moment > now).min()
     }
 
-    /// The items that look otherwise now than at `since`, by the passing of time alone.
+    /// The items that look otherwise now than at `since`, by the passing of time alone. A clock that was set back passes, too.
     pub fn turned(&self, since: DateTime<Utc>, now: Now) -> BTreeSet<ItemId> {
-        let within = |moment: DateTime<Utc>| since < moment && moment <= now;
+        let (earlier, later) = if since <= now { (since, now.to_utc()) } else { (now.to_utc(), since) };
+        let within = |moment: DateTime<Utc>| earlier < moment && moment <= later;
         let turned = |id: &&ItemId| {
             self.current(**id).iter().any(|member| {
                 let passed = life(member).thresholds(*now.offset()).any(|(_, moment)| within(moment));
