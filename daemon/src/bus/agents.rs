@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use obnova_api::{AgentOptions, AgentProxy, Error, QuestionView};
 use obnova_core::Problem;
 use obnova_secret::Secret;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use zbus::Connection;
 use zbus::fdo::DBusProxy;
@@ -112,10 +113,12 @@ impl Agents {
     pub async fn consent(&self, whom: &Requester, question: &QuestionView) -> Result<bool, Problem> {
         loop {
             let (agent, proxy) = self.choose(whom).await?;
-            match tokio::time::timeout(PATIENCE, proxy.consent(question)).await {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => self.judge(&agent, error).await?,
-                Err(_) => return Err(lapse(&proxy, question).await),
+            let open = Open::new(&proxy, question);
+            let answer = tokio::time::timeout(PATIENCE, proxy.consent(question)).await.map_err(|_| Problem::Refused {})?;
+            open.answered();
+            match answer {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.judge(&agent, error).await?,
             }
         }
     }
@@ -127,13 +130,12 @@ impl Agents {
             let theirs: zbus::zvariant::OwnedFd = theirs.into();
             let call =
                 async { if new { proxy.new_secret(question, theirs).await } else { proxy.secret(question, theirs).await } };
-            match tokio::time::timeout(PATIENCE, call).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    self.judge(&agent, error).await?;
-                    continue;
-                }
-                Err(_) => return Err(lapse(&proxy, question).await),
+            let open = Open::new(&proxy, question);
+            let answered = tokio::time::timeout(PATIENCE, call).await.map_err(|_| Problem::Refused {})?;
+            open.answered();
+            if let Err(error) = answered {
+                self.judge(&agent, error).await?;
+                continue;
             }
             let read = tokio::time::timeout(PIPE_PATIENCE, Secret::read_from_pipe(answer, LONGEST)).await;
             return read.map_err(|_| Problem::Refused {})?.map_err(internal);
@@ -187,11 +189,34 @@ impl Agents {
     }
 }
 
-async fn lapse(proxy: &AgentProxy<'_>, question: &QuestionView) -> Problem {
-    if let Err(error) = proxy.withdraw(&question.id).await {
-        tracing::debug!(%error, "a question that has lapsed cannot be withdrawn");
+/// A question that is being asked. It is taken back when nobody waits for its answer any more: it has lapsed, or the renewal
+/// was cancelled.
+struct Open {
+    proxy: AgentProxy<'static>,
+    question: Option<String>,
+}
+
+impl Open {
+    fn new(proxy: &AgentProxy<'static>, question: &QuestionView) -> Self {
+        Self { proxy: proxy.clone(), question: Some(question.id.clone()) }
     }
-    Problem::Refused {}
+
+    fn answered(mut self) {
+        self.question = None;
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // Without a runtime there is no connection either, and whoever asked has left the bus.
+        let (Some(id), Ok(runtime)) = (self.question.take(), Handle::try_current()) else { return };
+        let proxy = self.proxy.clone();
+        runtime.spawn(async move {
+            if let Err(error) = proxy.withdraw(&id).await {
+                tracing::debug!(%error, "a question cannot be taken back");
+            }
+        });
+    }
 }
 
 fn internal(error: impl std::fmt::Display) -> Problem {
