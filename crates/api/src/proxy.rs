@@ -13,8 +13,8 @@ use crate::view::{AgentOptions, ItemView, LogView, Options, QuestionView, Status
 /// `org.obnova.Manager1`, at [`crate::MANAGER_PATH`].
 #[zbus::proxy(interface = "org.obnova.Manager1", default_service = "org.obnova.Daemon1", default_path = "/org/obnova")]
 pub trait Manager {
-    /// A page of items in order of urgency, after the item `after` (empty: from the first), at most `limit`
-    /// (and at most [`crate::PAGE`]); and where the next page begins (empty: this was the last).
+    /// A page of items in order of urgency, at most `limit` (and at most [`crate::PAGE`]); and where the next page begins
+    /// (empty: this was the last). `after` is that, or an item's id, or empty for the first page.
     ///
     /// `filter` keys: `kind` (`s`), `all` (`b`: retired and ended ones too).
     fn items(&self, filter: Dictionary, after: &str, limit: u32) -> Result<(Vec<ItemView>, String), Error>;

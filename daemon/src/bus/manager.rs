@@ -31,11 +31,12 @@ impl Manager {
     async fn items(&self, filter: Dictionary, after: &str, limit: u32) -> Result<(Vec<ItemView>, String)> {
         let all = flag(&filter, "all")?;
         let kind = text(&filter, "kind")?;
-        let after = if after.is_empty() { None } else { Some(parse_id(after)?) };
+        let asked = after.to_owned();
+        let after = if after.is_empty() { None } else { Some(After::parse(after)?) };
         let limit = limit.min(PAGE) as usize;
         let household = self.desk.household.clone();
         let page = self.desk.engine.read(move |state| page(state, all, kind.as_deref(), after, limit, &household));
-        page.await.map_err(wire)
+        page.await.map_err(wire)?.ok_or_else(|| no_such_item(&asked))
     }
 
     async fn item(&self, id: &str) -> Result<ItemView> {
@@ -145,36 +146,58 @@ impl Manager {
     pub(super) async fn noticed(emitter: &SignalEmitter<'_>, id: String, event: String, level: String) -> zbus::Result<()>;
 }
 
-/// A page of the listing. An item that has gone since the last page ends nothing: the next ones are found by its place in
-/// the order, which is the order of the present listing.
+/// Where a page begins: behind an item, which a page before names together with its position, should it have gone meanwhile.
+#[derive(Clone, Copy)]
+struct After {
+    id: ItemId,
+    passed: Option<usize>,
+}
+
+impl After {
+    fn parse(text: &str) -> Result<Self> {
+        let (id, passed) = match text.split_once(':') {
+            Some((id, passed)) => (id, Some(passed.parse().map_err(|_| no_such_item(text))?)),
+            None => (text, None),
+        };
+        Ok(Self { id: parse_id(id)?, passed })
+    }
+}
+
+/// A page of the listing; `None` where it is to begin behind an item that is not there.
 fn page(
     state: &mut State,
     all: bool,
     kind: Option<&str>,
-    after: Option<ItemId>,
+    after: Option<After>,
     limit: usize,
     household: &views::Household,
-) -> (Vec<ItemView>, String) {
+) -> Option<(Vec<ItemView>, String)> {
     let ids = if kind == Some("renewal") { state.world.renewals().into() } else { state.listing(all) };
-    let from = after.and_then(|after| ids.iter().position(|id| *id == after)).map_or(0, |position| position + 1);
-    let from = if after.is_some() && from == 0 { ids.len() } else { from };
+    let from = match after {
+        None => 0,
+        Some(After { id, passed }) => match ids.iter().position(|other| *other == id) {
+            Some(position) => position + 1,
+            // What stood behind it has moved up into its place.
+            None => passed?.saturating_sub(1).min(ids.len()),
+        },
+    };
     let now = state.now();
     let mut items = Vec::new();
-    let mut rest = ids[from..].iter();
+    let mut rest = (from + 1..).zip(&ids[from..]);
     let mut last = None;
-    for id in rest.by_ref() {
+    for (passed, id) in rest.by_ref() {
         let Some(item) = state.world.item(*id, now) else { continue };
         if kind.is_some_and(|kind| item.kind.as_str() != kind) {
             continue;
         }
         items.push(views::item(&item, &state.world, household));
         if items.len() >= limit.max(1) {
-            last = Some(*id);
+            last = Some(format!("{id}:{passed}"));
             break;
         }
     }
-    let next = last.filter(|_| rest.next().is_some()).map(|id| id.to_string()).unwrap_or_default();
-    (items, next)
+    let next = last.filter(|_| rest.next().is_some()).unwrap_or_default();
+    Some((items, next))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
