@@ -7,6 +7,7 @@ use obnova_core::Problem;
 use obnova_text::{Advice, Text};
 use sd_notify::NotifyState;
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
 use crate::bus::{Desk, views};
 
@@ -27,10 +28,12 @@ pub(crate) fn stopping() {
 /// answers. Ends when the engine does.
 pub(crate) async fn speak(desk: Desk, changed: Arc<Notify>) -> Problem {
     let patience = sd_notify::watchdog_enabled().map(|patience| patience / 2);
+    // A moment, not a span: changes that follow each other must not put the ping off for ever.
+    let mut next = patience.map(|patience| Instant::now() + patience);
     loop {
         let ping = async {
-            match patience {
-                Some(patience) => tokio::time::sleep(patience).await,
+            match next {
+                Some(moment) => sleep_until(moment).await,
                 None => std::future::pending().await,
             }
         };
@@ -42,6 +45,7 @@ pub(crate) async fn speak(desk: Desk, changed: Arc<Notify>) -> Problem {
             () = ping => {
                 let alive = desk.engine.read(|_| ()).await;
                 say(&[NotifyState::Watchdog]);
+                next = patience.map(|patience| Instant::now() + patience);
                 alive.err()
             }
         };
