@@ -120,6 +120,7 @@ enum Command {
     Read(Query, Reply<Vec<Entry>>),
     Der(Fingerprint, Reply<Option<Vec<u8>>>),
     Head(Reply<(u64, Fingerprint)>),
+    Close(Reply<()>),
 }
 
 impl Journal {
@@ -170,6 +171,11 @@ impl Journal {
         self.ask(Command::Head).await
     }
 
+    /// Closes the database, so that its one file holds everything and can be copied. Nothing can be asked afterwards.
+    pub async fn close(&self) -> Result<(), JournalError> {
+        self.ask(Command::Close).await
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, JournalError> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).map_err(|_| JournalError::Closed)?;
@@ -186,6 +192,10 @@ fn serve(mut database: Database, commands: &mpsc::Receiver<Command>) {
             Command::Read(query, reply) => drop(reply.send(database.entries(query, false))),
             Command::Der(certificate, reply) => drop(reply.send(database.der(certificate))),
             Command::Head(reply) => drop(reply.send(Ok(database.head()))),
+            Command::Close(reply) => {
+                drop(reply.send(database.close()));
+                return;
+            }
         }
     }
 }

@@ -190,6 +190,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     runner.stop_all().await;
     let (sequence, chain) = journal.head().await?;
     tracing::info!(records = sequence, head = %chain, "stopped");
+    journal.close().await?;
     ended
 }
 

@@ -154,6 +154,11 @@ impl Database {
             .map_err(|source| self.failed(source))
     }
 
+    pub(super) fn close(self) -> Result<(), JournalError> {
+        let Self { connection, path, .. } = self;
+        connection.close().map_err(|(_, source)| translate(&path, source))
+    }
+
     pub(super) fn head(&self) -> (u64, Fingerprint) {
         (self.sequence, Fingerprint(self.chain))
     }
