@@ -1,5 +1,7 @@
 //! Against real programs of other people. Compiled in by the feature `peers`; a peer that is lacking fails its tests.
 
 mod desktop;
+mod disk;
 mod install;
+mod memory;
 mod units;
