@@ -49,6 +49,7 @@ wants_to_build() {
 wants_to_test() {
     wants_to_build
     wants dbus-daemon command -v dbus-daemon
+    wants dbus-bin command -v dbus-monitor
     wants openssl command -v openssl
 }
 
@@ -66,6 +67,7 @@ wants_desktop() {
     wants fonts-dejavu-core test -d /usr/share/fonts/truetype/dejavu
     wants pinentry-gtk2 command -v pinentry-gtk-2
     wants dbus-daemon command -v dbus-daemon
+    wants dbus-bin command -v dbus-monitor
 }
 
 # --- the target directory ---
