@@ -67,7 +67,6 @@ wants_desktop() {
     wants fonts-dejavu-core test -d /usr/share/fonts/truetype/dejavu
     wants pinentry-gtk2 command -v pinentry-gtk-2
     wants dbus-daemon command -v dbus-daemon
-    wants dbus-bin command -v dbus-monitor
 }
 
 # --- the target directory ---
