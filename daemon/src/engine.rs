@@ -340,7 +340,9 @@ impl Loaded {
             tracing::warn!(%problem, "a replaced certificate is not in the log");
         }
         self.changed(touched.clone());
-        for item in locked.intersection(&touched) {
+        let now = self.state.now();
+        // A place is no item of its own while its certificates are.
+        for item in locked.intersection(&touched).filter(|item| self.state.world.item(**item, now).is_some()) {
             self.say(Publication::Noticed(*item, "locked", Level::Warning));
         }
         touched

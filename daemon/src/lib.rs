@@ -86,6 +86,9 @@ pub enum RunError {
     /// The kernel reports no changes of files.
     #[error("files cannot be watched for changes")]
     Watching(#[source] std::io::Error),
+    /// The task that watches files has ended.
+    #[error("files are not watched any more")]
+    Blind,
     /// Another daemon has the bus name.
     #[error("another program has the bus name {0}")]
     NameTaken(&'static str),
@@ -114,6 +117,7 @@ impl RunError {
             Self::NameTaken(name) => Problem::NameTaken { name: (*name).to_owned() },
             Self::Bus(error) => Problem::BusLost { detail: error.to_string() },
             Self::BusLost => Problem::BusLost { detail: self.to_string() },
+            Self::Blind => Problem::Internal { detail: self.to_string() },
             Self::Watching(source) => Problem::Internal { detail: format!("{self}: {source}") },
             Self::Engineless(problem) => problem.clone(),
         }
@@ -131,7 +135,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     let clock = Arc::clone(&parts.clock);
     let loaded = Loaded::replay(world, journal.clone(), contents, clock, publish, Arc::clone(&notifiers)).await?;
     let (sightings, seen) = mpsc::channel(16);
-    let (surveyor, _surveying) = Surveyor::start(parts.helper.clone(), known, sightings).map_err(RunError::Watching)?;
+    let (surveyor, surveying) = Surveyor::start(parts.helper.clone(), known, sightings).map_err(RunError::Watching)?;
     let unfinished: Vec<u64> = loaded.world().jobs().filter(|(_, job)| !job.is_ended()).map(|(number, _)| number).collect();
     let engine = loaded.start();
     let agents = Agents::new(parts.connection.clone(), notifiers);
@@ -174,15 +178,16 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         let tell = move || [&changed, &moved].into_iter().for_each(|waiting| waiting.notify_one());
         bus::publish(parts.connection.clone(), desk.clone(), publications, tell)
     };
+    runner.tidy_all().await;
     for number in unfinished {
         runner.drive(number, requester(&engine, number).await?);
-        runner.tidy(number).await;
     }
     let ended = tokio::select! {
         () = stop => Ok(()),
         () = until_closed(&mut messages) => Err(RunError::BusLost),
         result = publishing => result.map_err(RunError::Bus),
         problem = speak => Err(RunError::Engineless(problem)),
+        _ = surveying => Err(RunError::Blind),
         () = idle(&desk, parts.idle_exit, &moved) => Ok(()),
     };
     service::stopping();

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use obnova_core::job::{Job, JobEvent, Next};
+use obnova_core::job::{Job, JobEvent, Next, Phase};
 use obnova_core::record::Record;
 use obnova_core::{Problem, Step};
 use tokio::task::JoinHandle;
@@ -20,7 +20,7 @@ use crate::helper::Helper;
 use crate::stores::Surveyor;
 
 mod halt;
-mod sitting;
+pub(crate) mod sitting;
 mod steps;
 mod trouble;
 
@@ -116,6 +116,15 @@ impl Runner {
             tracing::warn!(job = number, %problem, "the renewal's working files stay");
         }
     }
+
+    /// Tidies up after all jobs: one may have ended just before a crash.
+    pub async fn tidy_all(&self) {
+        // Where no job ever had files there is no directory.
+        let entries = std::fs::read_dir(&self.tools.pending).into_iter().flatten().flatten();
+        for number in entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
+            self.tidy(number).await;
+        }
+    }
 }
 
 /// What a panicked holder left behind is a whole value all the same: these are replaced, never half written.
@@ -145,8 +154,11 @@ async fn drive(tools: &Tools, number: u64, whom: Requester, again: &Again) -> Re
                 None => return Ok(()),
             },
             Next::Ended => {
-                tidy(tools, number).await?;
-                return Ok(());
+                if job.phase == Phase::Done {
+                    tools.surveyor.unwatch(job.start.old.place.clone()).await;
+                    tools.engine.forget_unwatched().await?;
+                }
+                return tidy(tools, number).await;
             }
         };
         let Some(event) = event else { continue };
@@ -197,7 +209,7 @@ async fn write(tools: &Tools, job: u64, what: JobEvent) -> Result<(), Problem> {
 async fn tidy(tools: &Tools, number: u64) -> Result<(), Problem> {
     let finished = tools.engine.read(move |state| {
         // A cancelled installation may have left the only copy of a new key here.
-        let tidy = |job: &Job| job.is_ended() && (!job.installing || job.phase == obnova_core::job::Phase::Done);
+        let tidy = |job: &Job| job.is_ended() && (!job.installing || job.phase == Phase::Done);
         state.world.job(number).is_some_and(tidy)
     });
     let directory = tools.pending.join(number.to_string());

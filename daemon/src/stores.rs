@@ -27,7 +27,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use obnova_core::certificate::Certificate;
 use obnova_core::world::{Condition, Found, Sight};
-use obnova_core::{Place, Problem, Scheme};
+use obnova_core::{Fingerprint, Place, Problem, Scheme};
 use obnova_secret::Secret;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -39,6 +39,7 @@ use zeroize::Zeroizing;
 use crate::helper::{Helper, HelperError, Opened};
 use eyes::Dirt;
 use files::Unread;
+use reading::Candidate;
 use survey::{Harvest, Survey};
 
 /// How long nothing may have happened before a burst of changes counts as over.
@@ -51,10 +52,18 @@ const PATIENCE: Duration = Duration::from_millis(700);
 const OPENED_AT_ONCE: usize = 4;
 
 /// What a place was like when it was last looked at: a hash of inode, size, and times of modification and change in
-/// nanoseconds, of the file and of those beside it that tell more about it. The same in every run, so that it can be stored.
-/// Equal stamps: nothing to read again.
+/// nanoseconds, of the file (of a PKCS#12 file: of its content) and of those beside it that tell more about it. The same in
+/// every run, so that it can be stored. Equal stamps: nothing to read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Stamp(pub u64);
+
+impl Stamp {
+    /// This stamp and a file's content.
+    fn of_content(self, content: &[u8]) -> Self {
+        let digest = Fingerprint::of(content);
+        Self(files::Hash::new().add(&self.0.to_le_bytes()).add(&digest.0).0)
+    }
+}
 
 /// What was seen in a place.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +98,7 @@ enum Request {
     Unwatch(Place, oneshot::Sender<()>),
     LookAgain(oneshot::Sender<()>),
     Opened(Place, Stamp),
+    Forget(Place),
 }
 
 impl Surveyor {
@@ -158,6 +168,12 @@ impl Surveyor {
         // Without the task nobody compares stamps.
         self.requests.send(Request::Opened(place.clone(), stamp)).await.unwrap_or_default();
         Ok(Sighting { place: place.clone(), stamp, sight: Some(sight), der })
+    }
+
+    /// Forgets what was known of a place, so that the next look tells of it.
+    pub async fn forget(&self, place: Place) {
+        // Without the task nothing is known.
+        self.requests.send(Request::Forget(place)).await.unwrap_or_default();
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
@@ -279,6 +295,7 @@ async fn run(
                     reply.send(()).unwrap_or_default();
                 }
                 Some(Request::Opened(place, stamp)) => survey.opened(&place, stamp),
+                Some(Request::Forget(place)) => survey.forget(&place),
             },
             ready = reports.readable() => {
                 let mut ready = ready?;
@@ -384,8 +401,11 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// The stamp that a place has now.
 fn stamp(place: &Place) -> Result<Stamp, Unread> {
-    let (directory, _, name) = reading::stand_at(place)?;
-    let own = files::look(&directory, &name)?;
+    let (directory, path, name) = reading::stand_at(place)?;
+    let stat = files::look(&directory, &name)?;
     let beside = reading::present(&directory, reading::beside(place.scheme(), &name).into_iter());
-    Ok(files::stamp(std::iter::once(&own).chain(beside.iter().map(|(_, stat)| stat))))
+    let (path, name) = (path.as_path(), name.as_os_str());
+    let file =
+        Candidate { directory: &directory, path, name, scheme: place.scheme(), stat, beside, found: false, suspect: false };
+    Ok(file.stamp(&mut Zeroizing::default()))
 }

@@ -376,6 +376,14 @@ impl Job {
         })
     }
 
+    /// The new place, while it takes the old one's part.
+    pub fn arriving(&self) -> Option<&Place> {
+        match &self.phase {
+            Phase::Intended(Intent::RetireOld { place }) | Phase::Waiting(_, Some(Intent::RetireOld { place })) => Some(place),
+            _ => None,
+        }
+    }
+
     /// DER of the new key's public half, once it exists.
     pub fn public_key(&self) -> Option<&[u8]> {
         self.outcomes.iter().find_map(|outcome| match outcome {

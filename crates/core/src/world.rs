@@ -355,7 +355,9 @@ impl World {
 
     /// The places in which something was seen though nobody wants them watched any more.
     pub fn unwatched(&self) -> Vec<Place> {
-        let wanted = |place: &Place| self.watches.iter().any(|root| place.is_within(root));
+        // Where a renewal has just put its new certificate: watched as soon as that is written down.
+        let arriving: Vec<&Place> = self.jobs.values().filter_map(Job::arriving).collect();
+        let wanted = |place: &Place| arriving.contains(&place) || self.watches.iter().any(|root| place.is_within(root));
         self.sights.keys().filter(|place| !wanted(place) || self.excluded.contains(place)).cloned().collect()
     }
 

@@ -12,6 +12,8 @@ use zbus::message::Header;
 
 use super::agents::Requester;
 use super::{Desk, views};
+use crate::engine::State;
+use crate::runner::sitting::TRIES;
 
 impl Desk {
     /// Who calls; an error where they may not.
@@ -140,10 +142,20 @@ impl Desk {
     /// Watches a place, asking for its password where it needs one. Nothing is watched that could not be read once.
     pub(super) async fn watch(&self, place: Place, requester: &Requester) -> Result<Vec<ItemId>, Problem> {
         let watched = place.clone();
-        let known = self.engine.read(move |state| state.world.is_watched(&watched)).await?;
+        let look = move |state: &mut State| (state.world.is_watched(&watched), state.world.is_excluded(&watched));
+        let (known, excluded) = self.engine.read(look).await?;
+        if excluded {
+            // What was seen there meanwhile was passed over: it is to be told again.
+            self.surveyor.forget(place.clone()).await;
+        }
         let mut sightings = self.surveyor.watch(place.clone()).await;
-        let mine = sightings.iter().find(|sighting| sighting.place == place);
-        let condition = mine.and_then(|sighting| sighting.sight.as_ref()).map(|sight| sight.condition.clone());
+        let condition = if let Some(mine) = sightings.iter().find(|sighting| sighting.place == place) {
+            mine.sight.as_ref().map(|sight| sight.condition.clone())
+        } else {
+            // Nothing new: it is as it was, which may be that its password is still wanted.
+            let place = place.clone();
+            self.engine.read(move |state| state.world.sight(&place).map(|sight| sight.condition)).await?
+        };
         let opened = match condition {
             Some(Condition::Failed(problem)) => Err(problem),
             Some(Condition::Locked | Condition::Changed) => self.open(&place, "watch", requester).await.map(Some),
@@ -181,7 +193,10 @@ impl Desk {
             .engine
             .read(move |state| {
                 let places = state.world.places_of_item(id);
-                let (roots, files): (Vec<_>, Vec<_>) = places.into_iter().partition(|place| state.world.is_watched(place));
+                let (roots, mut files): (Vec<_>, Vec<_>) = places.into_iter().partition(|place| state.world.is_watched(place));
+                // Named itself, and below a directory that was named, too.
+                let covered = |root: &&Place| state.world.watches().any(|other| other != *root && root.is_within(other));
+                files.extend(roots.iter().filter(covered).cloned());
                 (roots, files)
             })
             .await?;
@@ -232,13 +247,14 @@ impl Desk {
             args: Some([("path".to_owned(), path.display().to_string())].into()),
             ..QuestionView::default()
         };
-        loop {
+        for _ in 0..TRIES {
             let secret = self.agents.secret(requester, &question).await?;
             match self.surveyor.open(place, &secret).await {
                 Err(Problem::WrongSecret { .. }) => question.refused = Some(true),
                 other => return other,
             }
         }
+        Err(Problem::WrongSecret { path: path.display().to_string() })
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use obnova_api::{AgentOptions, AgentProxy, Error, QuestionView};
 use obnova_core::Problem;
-use obnova_secret::Secret;
+use obnova_secret::{Secret, SecretError};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use zbus::Connection;
@@ -138,7 +138,12 @@ impl Agents {
                 continue;
             }
             let read = tokio::time::timeout(PIPE_PATIENCE, Secret::read_from_pipe(answer, LONGEST)).await;
-            return read.map_err(|_| Problem::Refused {})?.map_err(internal);
+            return read.map_err(|_| Problem::Refused {})?.map_err(|error| match error {
+                SecretError::TooLong { limit } => {
+                    Problem::SecretRules { min: "0".into(), max: limit.to_string(), digits: "false".into() }
+                }
+                other => internal(other),
+            });
         }
     }
 

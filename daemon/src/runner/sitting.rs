@@ -16,6 +16,9 @@ use crate::helper::HelperError;
 /// How long a secret is kept at the most.
 const LONGEST: Duration = Duration::from_mins(5);
 
+/// How often a wrong answer is asked again within one sitting. A file counts no tries; an agent gone mad is stopped here.
+pub(crate) const TRIES: usize = 20;
+
 /// A sitting.
 pub(super) struct Sitting {
     /// Who is asked.
@@ -61,13 +64,14 @@ impl Sitting {
         drop(old);
         let mut question = question(ground, rule, &["protect-new"]);
         question.rules = Some(RulesView { min: rule.min_length, max: rule.max_length, digits_only: rule.digits_only });
-        loop {
+        for _ in 0..TRIES {
             let new = ground.tools.agents.new_secret(&self.whom, &question).await?;
             if std::str::from_utf8(new.expose()).is_ok_and(|text| rule.permits(text)) {
                 return Ok(new);
             }
             question.refused = Some(true);
         }
+        Err(Problem::Refused {})
     }
 
     async fn secret_of_old_key(&self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Secret, Problem> {
@@ -81,13 +85,14 @@ impl Sitting {
         }
         let mut question = question(ground, rule, &["open-old", "protect-new"]);
         question.args = Some([("path".to_owned(), place.path().display().to_string())].into());
-        loop {
+        for _ in 0..TRIES {
             let secret = ground.tools.agents.secret(&self.whom, &question).await?;
             if opens_old(ground, &secret).await? {
                 return Ok(secret);
             }
             question.refused = Some(true);
         }
+        Err(Problem::WrongSecret { path: place.path().display().to_string() })
     }
 
     async fn secret_of_new_key(&self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Secret, Problem> {
@@ -95,7 +100,7 @@ impl Sitting {
         let mut question = question(ground, rule, &["protect-new"]);
         let shown = ground.job.start.old.place.path();
         question.args = Some([("path".to_owned(), shown.display().to_string())].into());
-        loop {
+        for _ in 0..TRIES {
             let secret = ground.tools.agents.secret(&self.whom, &question).await?;
             match ground.tools.helper.inspect_key(&key, Some(&secret)).await {
                 Ok(_) => return Ok(secret),
@@ -103,6 +108,7 @@ impl Sitting {
                 Err(error) => return Err(trouble::helper(&error, &key)),
             }
         }
+        Err(Problem::WrongSecret { path: shown.display().to_string() })
     }
 }
 

@@ -29,9 +29,15 @@ pub(super) struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// What it is like now, before it is read.
-    pub(super) fn stamp(&self) -> Stamp {
-        files::stamp(std::iter::once(&self.stat).chain(self.beside.iter().map(|(_, stat)| stat)))
+    /// What it is like now, before its content is understood; by way of `buffer`.
+    ///
+    /// A PKCS#12 file is stamped by its content: one that was only touched or copied must not ask for its password again.
+    pub(super) fn stamp(&self, buffer: &mut Zeroizing<Vec<u8>>) -> Stamp {
+        let beside = self.beside.iter().map(|(_, stat)| stat);
+        if self.scheme == Scheme::Pkcs12 && files::read(self.directory, self.name, buffer, LARGEST).is_ok() {
+            return files::stamp(beside).of_content(buffer);
+        }
+        files::stamp(std::iter::once(&self.stat).chain(beside))
     }
 
     /// Reads it, by way of `buffer`.

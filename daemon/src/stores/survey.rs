@@ -132,6 +132,11 @@ impl Survey {
         harvest
     }
 
+    /// Takes a place for one that was never looked at.
+    pub(super) fn forget(&mut self, place: &Place) {
+        self.known.remove(place);
+    }
+
     /// Takes note that a place was opened by a person and needs no further look.
     pub(super) fn opened(&mut self, place: &Place, stamp: Stamp) {
         if self.owner(place).is_some() {
@@ -344,7 +349,7 @@ impl Survey {
         if file.found && self.roots.contains(&place) {
             return;
         }
-        let stamp = file.stamp();
+        let stamp = file.stamp(&mut self.buffer);
         let round = self.round;
         let before = self.known.get_mut(&place);
         let same = before.as_ref().is_some_and(|known| known.stamp == stamp);
