@@ -5,9 +5,13 @@ mod contract;
 mod faults;
 mod house;
 mod inside;
+mod kill;
 mod parcel;
 #[cfg(feature = "peers")]
 mod peers;
+mod renewal;
 mod secrecy;
 mod time;
 mod tray;
+mod warn;
+mod watch;

@@ -53,7 +53,7 @@ impl OddAgent {
 
 #[tokio::test]
 async fn an_odd_agent_costs_a_bounded_time_and_no_renewal() {
-    for (odd, kind) in [(Odd::TooLong, "internal"), (Odd::NeverCloses, "refused"), (Odd::Fails, "no-agent")] {
+    for (odd, kind) in [(Odd::TooLong, "secret-rules"), (Odd::NeverCloses, "refused"), (Odd::Fails, "no-agent")] {
         let scratch = TempDir::new().expect("a directory");
         let bus = Bus::start().await;
         let daemon = Inside::start_on(&bus, &scratch.path().join("state"), &clock()).await;
