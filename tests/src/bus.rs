@@ -36,16 +36,20 @@ impl Bus {
             directory.path().display()
         );
         std::fs::write(&configuration, text).expect("written");
+        let log = directory.path().join("bus.log");
         let mut process = Command::new("dbus-daemon")
             .arg(format!("--config-file={}", configuration.display()))
             .args(["--nofork", "--nopidfile", "--print-address=1"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(&log).expect("a log"))
             .kill_on_drop(true)
             .spawn()
             .expect("dbus-daemon is installed");
         let mut lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
-        let address = lines.next_line().await.expect("read").expect("dbus-daemon prints its address");
+        let Some(address) = lines.next_line().await.expect("read") else {
+            panic!("dbus-daemon prints no address: {}", std::fs::read_to_string(&log).unwrap_or_default());
+        };
         Self { process, address, _directory: directory }
     }
 
