@@ -8,4 +8,6 @@ bound_target
 
 # All targets first: the programs that the tests start are then the ones of this very source, with the same features.
 cargo build --locked --workspace --all-targets "$@"
-cargo test --locked --workspace --no-fail-fast "$@"
+# The examples in the documentation first: what the output closes with is then the summary of the tests proper.
+cargo test --locked --workspace --quiet --doc "$@"
+cargo test --locked --workspace --no-fail-fast --lib --bins --tests "$@"
