@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
 use obnova_core::programme;
 use obnovad::bus::views::Household;
 use obnovad::clock::SystemClock;
@@ -14,48 +13,83 @@ use obnovad::config::{self, Settings};
 use obnovad::helper::Helper;
 use obnovad::{Parts, RunError, run, service};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// With nothing to watch, the daemon ends after this time; the bus starts it again.
 const IDLE_EXIT: Duration = Duration::from_mins(2);
 
-/// Watches certificates, warns before they end, renews them.
-#[derive(Parser)]
-#[command(version)]
+/// What stands on the command line.
+#[derive(Default)]
 struct Arguments {
-    /// Read this configuration instead of ~/.config/obnova/obnova.toml.
-    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Keep the state here instead of in ~/.local/state/obnova.
-    #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
-    /// Serve on the bus at this address instead of the session bus.
-    #[arg(long, value_name = "ADDRESS")]
     bus: Option<String>,
-    /// Say whether the configuration is right, and exit.
-    #[arg(long)]
     check: bool,
+    help: bool,
+    version: bool,
+}
+
+impl Arguments {
+    fn parse() -> Result<Self, lexopt::Error> {
+        use lexopt::prelude::{Long, Short, ValueExt};
+        let mut arguments = Self::default();
+        let mut line = lexopt::Parser::from_env();
+        while let Some(argument) = line.next()? {
+            match argument {
+                Long("config") => arguments.config = Some(line.value()?.into()),
+                Long("state-dir") => arguments.state_dir = Some(line.value()?.into()),
+                Long("bus") => arguments.bus = Some(line.value()?.string()?),
+                Long("check") => arguments.check = true,
+                Short('h') | Long("help") => arguments.help = true,
+                Short('V') | Long("version") => arguments.version = true,
+                other => return Err(other.unexpected()),
+            }
+        }
+        Ok(arguments)
+    }
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match start(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+    let arguments = match Arguments::parse() {
+        Ok(arguments) => arguments,
         Err(error) => {
-            complain(&error);
-            ExitCode::FAILURE
+            complain(&error.to_string(), &service::text().say("daemon-usage", &[]));
+            return ExitCode::from(2);
         }
+    };
+    if arguments.help || arguments.version {
+        introduce(arguments.help);
+        return ExitCode::SUCCESS;
+    }
+    let Err(error) = start(arguments) else { return ExitCode::SUCCESS };
+    match error.downcast_ref::<RunError>() {
+        Some(error) => {
+            let advice = service::advice(&error.problem());
+            complain(&advice.sentence, &advice.hint);
+        }
+        None => complain(&format!("{error:#}"), ""),
+    }
+    ExitCode::FAILURE
+}
+
+#[expect(clippy::print_stdout, reason = "what was asked for")]
+fn introduce(whole: bool) {
+    let version = env!("CARGO_PKG_VERSION");
+    if whole {
+        println!("{}", service::text().say("daemon-help", &[("version", version)]));
+    } else {
+        println!("obnovad {version}");
     }
 }
 
 #[expect(clippy::print_stderr, reason = "the log may not be there yet, and is not where a person looks who starts it by hand")]
-fn complain(error: &anyhow::Error) {
-    match error.downcast_ref::<RunError>() {
-        Some(error) => {
-            let advice = service::advice(&error.problem());
-            eprintln!("obnovad: {}\nhint: {}", advice.sentence, advice.hint);
-        }
-        None => eprintln!("obnovad: {error:#}"),
+fn complain(sentence: &str, hint: &str) {
+    eprintln!("obnovad: {sentence}");
+    if !hint.is_empty() {
+        eprintln!("hint: {hint}");
     }
 }
 
@@ -127,10 +161,13 @@ fn owner() -> String {
 }
 
 fn log(settings: &Settings) {
-    let filter = EnvFilter::try_from_env("OBNOVA_LOG")
-        .unwrap_or_else(|_| EnvFilter::new(settings.log.as_deref().unwrap_or("info,zbus=warn")));
+    // `info`, or `info,obnovad::runner=debug`.
+    let asked = std::env::var("OBNOVA_LOG").ok().or_else(|| settings.log.clone());
+    let filter = asked.and_then(|asked| asked.parse::<Targets>().ok());
+    let filter = filter.unwrap_or_else(|| Targets::new().with_default(Level::INFO).with_target("zbus", Level::WARN));
     // systemd writes the time beside each line.
     let timed = std::env::var_os("JOURNAL_STREAM").is_none();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
-    if timed { builder.init() } else { builder.without_time().init() }
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let registry = tracing_subscriber::registry().with(filter);
+    if timed { registry.with(lines).init() } else { registry.with(lines.without_time()).init() }
 }

@@ -68,7 +68,7 @@ pub fn advice(problem: &Problem) -> Advice {
 }
 
 /// The language of a service is that of its environment.
-fn text() -> Text {
+pub fn text() -> Text {
     let locale = ["LC_ALL", "LC_MESSAGES", "LANG"].iter().find_map(|name| std::env::var(name).ok());
     Text::for_environment(locale.as_deref().unwrap_or_default())
 }

@@ -93,8 +93,8 @@ pub struct Certificate {
     pub holder: Fingerprint,
     /// What a person calls it: common name, else an address or host name, else the whole subject.
     pub name: Box<str>,
-    /// Distinguished name of the subject, RFC 4514.
-    pub subject: Box<str>,
+    /// Distinguished name of the subject, RFC 4514. One text with the issuer where they are the same.
+    pub subject: Arc<str>,
     /// Distinguished name of the issuer, RFC 4514.
     pub issuer: Arc<str>,
     /// Serial number, big-endian, without leading zeros.
@@ -152,16 +152,18 @@ impl Certificate {
                 _ => {}
             }
         }
-        let subject = name::rfc4514(parsed.subject());
-        let name = name::common(parsed.subject()).or(address).unwrap_or_else(|| subject.clone());
+        let subject: Arc<str> = name::rfc4514(parsed.subject()).into();
+        let issuer = name::rfc4514(parsed.issuer());
+        let issuer = if *issuer == *subject { Arc::clone(&subject) } else { issuer.into() };
+        let name = name::common(parsed.subject()).or(address).unwrap_or_else(|| subject.to_string());
         let serial = parsed.raw_serial();
         Ok(Self {
             fingerprint: Fingerprint::of(der),
             public_key: Fingerprint::of(parsed.public_key().raw),
             holder: Fingerprint(holder.finalize().into()),
             name: name.into(),
-            subject: subject.into(),
-            issuer: name::rfc4514(parsed.issuer()).into(),
+            subject,
+            issuer,
             serial: serial.iter().copied().skip_while(|byte| *byte == 0).collect(),
             not_before: time(parsed.validity().not_before.timestamp())?,
             not_after: time(parsed.validity().not_after.timestamp())?,

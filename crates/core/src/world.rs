@@ -56,6 +56,21 @@ pub struct Found {
     pub key: bool,
 }
 
+/// A [`Sight`] as it is kept: small, since nearly all places are readable and hold one certificate.
+#[derive(Debug)]
+struct Look {
+    /// The condition, unless it is that the place is readable.
+    odd: Option<Box<Condition>>,
+    /// The certificates, and whether their key lies with them.
+    found: Box<[(Fingerprint, bool)]>,
+}
+
+impl Look {
+    fn condition(&self) -> &Condition {
+        self.odd.as_deref().unwrap_or(&Condition::Readable)
+    }
+}
+
 /// A certificate that is known, and where it is.
 #[derive(Debug)]
 struct Known {
@@ -112,7 +127,7 @@ pub struct World {
     salt: Option<String>,
     watches: BTreeSet<Place>,
     excluded: BTreeSet<Place>,
-    sights: HashMap<Place, (Condition, Vec<(Fingerprint, bool)>)>,
+    sights: HashMap<Place, Look>,
     /// The places that may be items, by the id that they then have: those that were named, and those that cannot be read.
     item_places: HashMap<ItemId, Place>,
     known: HashMap<Fingerprint, Known>,
@@ -232,8 +247,8 @@ impl World {
         let mut touched = BTreeSet::new();
         let was_item = self.may_be_item(place);
         let sight = sight.map(|sight| self.completed(place, sight));
-        if let Some((_, certificates)) = self.sights.remove(place) {
-            for (fingerprint, key) in certificates {
+        if let Some(look) = self.sights.remove(place) {
+            for (fingerprint, key) in look.found {
                 touched.extend(self.forget(fingerprint, place, key));
             }
         }
@@ -247,7 +262,8 @@ impl World {
                 kept.push((found.certificate.fingerprint, found.key));
                 touched.insert(self.remember(found, place));
             }
-            self.sights.insert(place.clone(), (condition, kept));
+            let odd = (condition != Condition::Readable).then(|| Box::new(condition));
+            self.sights.insert(place.clone(), Look { odd, found: kept.into() });
         }
         // Most places are readable and no items themselves: only the others are named.
         if was_item || self.may_be_item(place) {
@@ -257,8 +273,7 @@ impl World {
     }
 
     fn may_be_item(&self, place: &Place) -> bool {
-        let unreadable = |(condition, _): &(Condition, _)| *condition != Condition::Readable;
-        self.watches.contains(place) || self.sights.get(place).is_some_and(unreadable)
+        self.watches.contains(place) || self.sights.get(place).is_some_and(|look| look.odd.is_some())
     }
 
     /// Keeps [`World::item_places`] right after a change of what is known of a place; its id as an item.
@@ -305,7 +320,8 @@ impl World {
         issued.certificates += 1;
         issued.others += u32::from(!certificate.self_issued());
         let fingerprint = certificate.fingerprint;
-        self.identities.entry(id).or_default().push(fingerprint);
+        // Room for one: most identities have one certificate, and a hundred thousand of them shall stay small.
+        self.identities.entry(id).or_insert_with(|| Vec::with_capacity(1)).push(fingerprint);
         self.known.insert(fingerprint, Known { certificate, places: vec![place.clone()], identity: id });
         id
     }
@@ -368,12 +384,12 @@ impl World {
 
     /// What was seen in a place.
     pub fn sight(&self, place: &Place) -> Option<Sight> {
-        let (condition, certificates) = self.sights.get(place)?;
+        let look = self.sights.get(place)?;
         let found = |(fingerprint, key): &(Fingerprint, bool)| {
             let certificate = Arc::clone(&self.known.get(fingerprint)?.certificate);
             Some(Found { certificate, key: *key })
         };
-        Some(Sight { condition: condition.clone(), certificates: certificates.iter().filter_map(found).collect() })
+        Some(Sight { condition: look.condition().clone(), certificates: look.found.iter().filter_map(found).collect() })
     }
 
     /// A certificate that is in some place.
@@ -391,7 +407,7 @@ impl World {
         let Some(known) = self.known.get(fingerprint) else { return Vec::new() };
         let mut places = known.places.clone();
         places.sort_by_key(|place| {
-            let key = self.sights.get(place).is_some_and(|(_, found)| found.contains(&(*fingerprint, true)));
+            let key = self.sights.get(place).is_some_and(|look| look.found.contains(&(*fingerprint, true)));
             (!key, place.clone())
         });
         places
@@ -434,8 +450,8 @@ impl World {
             return false;
         }
         let issued_beside = |place: &Place| {
-            self.sights.get(place).is_some_and(|(_, found)| {
-                found
+            self.sights.get(place).is_some_and(|look| {
+                look.found
                     .iter()
                     .filter_map(|(other, _)| self.known.get(other))
                     .any(|other| *other.certificate.issuer == *certificate.subject && !other.certificate.self_issued())
@@ -445,7 +461,7 @@ impl World {
             return false;
         }
         let has_issued = self.issuers.get(certificate.subject.as_ref()).is_some_and(|issued| issued.others > 0);
-        let bundled = |place: &Place| self.sights.get(place).is_some_and(|(_, found)| found.len() > 1);
+        let bundled = |place: &Place| self.sights.get(place).is_some_and(|look| look.found.len() > 1);
         has_issued || (!self.keys.contains_key(&certificate.public_key) && known.places.iter().any(bundled))
     }
 

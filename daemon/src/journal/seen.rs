@@ -97,14 +97,17 @@ fn certificate(row: &Row<'_>, issuers: &mut HashMap<String, Arc<str>>) -> rusqli
         DateTime::from_timestamp(seconds, 0).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, seconds))
     };
     let issuer: String = row.get(9)?;
+    let issuer = Arc::clone(issuers.entry(issuer).or_insert_with_key(|issuer| issuer.as_str().into()));
+    let subject = row.get_ref(8)?.as_str()?;
+    let subject = if *subject == *issuer { Arc::clone(&issuer) } else { subject.into() };
     let key: String = row.get(13)?;
     Ok(Certificate {
         fingerprint: digest(4)?,
         public_key: digest(5)?,
         holder: digest(6)?,
         name: row.get(7)?,
-        subject: row.get(8)?,
-        issuer: Arc::clone(issuers.entry(issuer).or_insert_with_key(|issuer| issuer.as_str().into())),
+        subject,
+        issuer,
         serial: row.get::<_, Vec<u8>>(10)?.into(),
         not_before: time(11)?,
         not_after: time(12)?,

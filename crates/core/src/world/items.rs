@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 
 use super::notices::life;
-use super::{Condition, World};
+use super::{Condition, Look, World};
 use crate::Now;
 use crate::identity::Member;
 use crate::item::{Item, ItemId, Kind, Level, NextStep, Who};
@@ -82,11 +82,11 @@ impl World {
     pub fn items_within(&self, root: &Place) -> BTreeSet<ItemId> {
         let within = self.sights.iter().filter(|(place, _)| place.is_within(root));
         let mut ids = BTreeSet::from([self.place_id(root)]);
-        for (place, (_, found)) in within {
+        for (place, look) in within {
             if self.may_be_item(place) {
                 ids.insert(self.place_id(place));
             }
-            ids.extend(found.iter().filter_map(|(fingerprint, _)| self.identity_of(fingerprint)));
+            ids.extend(look.found.iter().filter_map(|(fingerprint, _)| self.identity_of(fingerprint)));
         }
         ids
     }
@@ -124,7 +124,7 @@ impl World {
             .collect();
         let programme = self.programme_of(certificate);
         let job = self.renewal_of(id);
-        let condition = certificates.first().and_then(|(_, _, place)| self.sights.get(place)).map(|(condition, _)| condition);
+        let condition = certificates.first().and_then(|(_, _, place)| self.sights.get(place)).map(Look::condition);
         let deadline = life(first).deadline;
         let (state, level) = state(first, condition, job.map(|(_, job)| job), now);
         let next_step = match (job, condition) {
@@ -167,9 +167,9 @@ impl World {
     fn place_item(&self, place: &Place) -> Option<Item> {
         let watched = self.watches.contains(place);
         let holds_something =
-            || self.sights.iter().any(|(other, (_, found))| !found.is_empty() && (other == place || other.is_within(place)));
+            || self.sights.iter().any(|(other, look)| !look.found.is_empty() && (other == place || other.is_within(place)));
         let (state, level, next_step, problem) =
-            match self.sights.get(place).map(|(condition, found)| (condition, found.is_empty())) {
+            match self.sights.get(place).map(|look| (look.condition(), look.found.is_empty())) {
                 Some((Condition::Locked, true)) => {
                     let next = NextStep { who: Who::You, what: "unlock", by: None, action: Some("unlock") };
                     ("locked", Level::Warning, Some(next), None)

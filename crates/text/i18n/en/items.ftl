@@ -106,3 +106,18 @@ status-renew = renew “{ $name }”
 status-renew-dated = renew “{ $name }” by { $by } · ends { $end }
 status-renew-ends = renew “{ $name }” · ends { $end }
 status-renew-past = renew “{ $name }” · ended { $end }
+
+# What obnovad says of itself.
+daemon-help =
+    obnovad { $version }: watches certificates, warns before they end, renews them
+
+    Usage: obnovad [OPTIONS]
+
+    Options:
+    {"      "}--config FILE    Read this configuration instead of ~/.config/obnova/obnova.toml
+    {"      "}--state-dir DIR  Keep what is known here instead of in ~/.local/state/obnova
+    {"      "}--bus ADDRESS    Serve on the bus at this address instead of the session bus
+    {"      "}--check          Say whether the configuration is right, and exit
+    {"  "}-h, --help           Print this help
+    {"  "}-V, --version        Print the version
+daemon-usage = See what there is: obnovad --help
