@@ -71,17 +71,28 @@ wants_desktop() {
 
 # --- the target directory ---
 
-# A target directory above 8 GB is mostly leftovers: what only saves seconds goes first, then everything. Not while a build uses it.
+# A target directory above 8 GB is mostly leftovers: what only saves seconds goes first, then everything. Never while somebody
+# uses it: from here on this script counts as one who does, as long as anything runs that it started.
 bound_target() {
+    mkdir -p "$OBNOVA_CACHE"
+    exec {target_lock}>"$OBNOVA_CACHE/target.lock"
+    if above_bound && flock --nonblock "$target_lock" && ! target_runs; then
+        rm -rf "$CARGO_TARGET_DIR"/*/incremental
+        if above_bound; then
+            echo "emptying $CARGO_TARGET_DIR (above 8 GB)"
+            rm -rf "$CARGO_TARGET_DIR"
+        fi
+    fi
+    flock --shared "$target_lock"
+}
+
+# Whether a build, or a program that was built, runs there without one of these scripts.
+target_runs() {
     local profile
-    above_bound || return 0
     for profile in "$CARGO_TARGET_DIR"/*/; do
-        [ ! -e "$profile/.cargo-lock" ] || flock -n "$profile/.cargo-lock" true || return 0
+        [ ! -e "$profile/.cargo-lock" ] || flock --nonblock "$profile/.cargo-lock" true || return 0
     done
-    rm -rf "$CARGO_TARGET_DIR"/*/incremental
-    above_bound || return 0
-    echo "emptying $CARGO_TARGET_DIR (above 8 GB)"
-    rm -rf "$CARGO_TARGET_DIR"
+    [[ $(readlink /proc/[0-9]*/exe || true) == *"$CARGO_TARGET_DIR/"* ]]
 }
 
 above_bound() {
