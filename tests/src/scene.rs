@@ -5,14 +5,17 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use obnova_api::{BUS_NAME, ItemView, ManagerProxy, Options};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use zbus::fdo::DBusProxy;
+use zbus::names::BusName;
 use zbus::zvariant::OwnedValue;
 
 use crate::{Bus, News, PATIENCE, Recipe, eventually, program};
@@ -128,6 +131,10 @@ impl Scene {
         let connection = self.bus.connect().await;
         let bus = DBusProxy::new(&connection).await.expect("a bus");
         let mut owners = bus.receive_name_owner_changed_with_args(&[(0, BUS_NAME)]).await.expect("a stream");
+        // The bus may not have heard yet that the last one is dead.
+        let name = BusName::from_static_str(BUS_NAME).expect("a name");
+        let free = async || (!bus.name_has_owner(name.clone()).await.expect("an answer")).then_some(());
+        eventually("the name is free", free).await;
         let mut daemon = Daemon::spawn(command);
         let taken = async {
             while let Some(change) = owners.next().await {
@@ -138,7 +145,10 @@ impl Scene {
         };
         tokio::select! {
             taken = timeout(PATIENCE, taken) => taken.expect("the daemon takes its name"),
-            status = daemon.child.wait() => panic!("obnovad ended: {status:?}\n{}", daemon.log()),
+            status = daemon.child.wait() => {
+                daemon.drained().await;
+                panic!("obnovad ended: {status:?}\n{}", daemon.log());
+            }
         }
         daemon
     }
@@ -225,6 +235,7 @@ impl Scene {
 pub struct Daemon {
     child: Child,
     log: Arc<Mutex<String>>,
+    logging: JoinHandle<()>,
 }
 
 impl Daemon {
@@ -235,13 +246,13 @@ impl Daemon {
         let log = Arc::<Mutex<String>>::default();
         let writing = Arc::clone(&log);
         // Ends with the daemon: its end closes the pipe.
-        tokio::spawn(async move {
+        let logging = tokio::spawn(async move {
             let mut bytes = [0; 4096];
             while let Ok(count @ 1..) = stderr.read(&mut bytes).await {
                 writing.lock().unwrap_or_else(PoisonError::into_inner).push_str(&String::from_utf8_lossy(&bytes[..count]));
             }
         });
-        Self { child, log }
+        Self { child, log, logging }
     }
 
     /// The process id; panics once it has ended.
@@ -262,6 +273,13 @@ impl Daemon {
             .expect("a status")
     }
 
+    /// Waits until all that it had written has been read, unless a child of it keeps the pipe.
+    async fn drained(&mut self) {
+        if let Ok(read) = timeout(Duration::from_secs(1), &mut self.logging).await {
+            read.expect("it was read");
+        }
+    }
+
     /// Asks it to end, as systemd does, and waits.
     pub async fn stop(&mut self) -> ExitStatus {
         self.signal(rustix::process::Signal::TERM);
@@ -277,6 +295,15 @@ impl Daemon {
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = i32::try_from(self.pid()).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
         rustix::process::kill_process(pid, signal).expect("sent");
+    }
+}
+
+impl Drop for Daemon {
+    #[expect(clippy::print_stderr, reason = "what it said explains why a test has failed")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- obnovad said\n{}", self.log());
+        }
     }
 }
 
