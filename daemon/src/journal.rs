@@ -132,6 +132,7 @@ impl Journal {
         let mut database = Database::open(&path)?;
         let entries = database.entries(Query { limit: u32::MAX, ..Query::default() }, true)?;
         let seen = database.seen()?;
+        database.shrink()?;
         let (commands, received) = mpsc::channel();
         std::thread::Builder::new()
             .name("journal".into())

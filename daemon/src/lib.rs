@@ -199,14 +199,26 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     ended
 }
 
-/// Takes the state directory for this process alone, until the file is dropped.
-fn lock(directory: &Path) -> Result<File, RunError> {
+/// The state directory, taken.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would not do while a child that is just being started still has a copy of the descriptor.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the state directory is released only when the process ends");
+        }
+    }
+}
+
+/// Takes the state directory for this process alone.
+fn lock(directory: &Path) -> Result<Lock, RunError> {
     let failed = |source| RunError::StateDir { path: directory.to_owned(), source };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
     let mut options = std::fs::OpenOptions::new();
     let file = options.create(true).truncate(false).write(true).mode(0o600).open(directory.join("lock")).map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(RunError::Locked(directory.to_owned())),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }

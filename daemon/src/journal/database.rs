@@ -159,6 +159,12 @@ impl Database {
         connection.close().map_err(|(_, source)| translate(&path, source))
     }
 
+    /// Gives back the memory that reading everything took: from here on single records are written.
+    pub(super) fn shrink(&self) -> Result<(), JournalError> {
+        self.connection.flush_prepared_statement_cache();
+        self.connection.execute_batch("PRAGMA shrink_memory").map_err(|source| self.failed(source))
+    }
+
     pub(super) fn head(&self) -> (u64, Fingerprint) {
         (self.sequence, Fingerprint(self.chain))
     }

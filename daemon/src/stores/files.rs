@@ -99,21 +99,24 @@ pub(super) fn read(directory: impl AsFd, name: &OsStr, buffer: &mut Zeroizing<Ve
         return Err(Unread::TooLarge);
     }
     let most = usize::try_from(limit.min(LARGEST)).map_err(|_| Unread::TooLarge)?;
-    // Room for all at once: a buffer that grows leaves copies of what may be a key behind.
-    if buffer.capacity() <= most {
-        *buffer = Zeroizing::new(Vec::with_capacity(most + 1));
+    // Room for all at once: a buffer that grows leaves copies of what may be a key behind. No more than the file has, or the
+    // process would keep a megabyte for a few kilobytes.
+    let room = usize::try_from(size).map_or(most, |size| size.min(most));
+    if buffer.capacity() <= room {
+        *buffer = Zeroizing::new(Vec::with_capacity(room + 1));
     }
-    while buffer.len() <= most {
+    while buffer.len() <= room {
         match rustix::io::read(&file, spare_capacity(buffer)) {
             Ok(0) => return Ok(()),
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
     }
-    if limit >= LARGEST {
+    if room == most && limit >= LARGEST {
         return Err(Unread::TooLarge);
     }
-    buffer.truncate(most);
+    // It has grown since: that is reported, and it is read again.
+    buffer.truncate(room);
     Ok(())
 }
 

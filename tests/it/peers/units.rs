@@ -12,6 +12,8 @@ use tempfile::TempDir;
 const STORY: &str = r#"
 echo "=before $(systemctl --user is-active obnovad || true)"
 obnova status
+# The name is there an instant before systemd has been told.
+for _ in $(seq 100); do [ "$(systemctl --user is-active obnovad)" = activating ] || break; sleep 0.1; done
 echo "=after $(systemctl --user is-active obnovad)"
 
 obnova --secret-fd 3 watch "p12:$HOME/mail.p12" 3< <(echo password=jahoda)
