@@ -65,7 +65,7 @@ enum Request {
     Read(Read),
     Write(Decide, oneshot::Sender<Result<(), Problem>>),
     See(Vec<Sighting>, oneshot::Sender<BTreeSet<ItemId>>),
-    Stall(u64, Problem),
+    Stall(u64, Option<Problem>),
     Greet,
 }
 
@@ -185,8 +185,8 @@ impl Engine {
         self.see(places.into_iter().map(gone).collect()).await.map(drop)
     }
 
-    /// A job cannot go on, and that could not be written into the journal.
-    pub async fn stall(&self, job: u64, problem: Problem) -> Result<(), Problem> {
+    /// A job cannot go on, and that could not be written into the journal; `None`: it tries again.
+    pub async fn stall(&self, job: u64, problem: Option<Problem>) -> Result<(), Problem> {
         self.requests.send(Request::Stall(job, problem)).await.map_err(|_| stopping())
     }
 

@@ -79,7 +79,7 @@ impl Runner {
         let task = tokio::spawn(async move {
             if let Err(problem) = drive(&tools, number, whom, &asked).await {
                 tracing::error!(job = number, %problem, "the renewal stands still until it is resumed");
-                if let Err(problem) = tools.engine.stall(number, problem).await {
+                if let Err(problem) = tools.engine.stall(number, Some(problem)).await {
                     tracing::error!(job = number, %problem, "nobody can be told");
                 }
             }

@@ -480,10 +480,10 @@ impl World {
         self.jobs().find(|(_, job)| job.start.identity == identity && !job.is_ended())
     }
 
-    /// Takes note that a job cannot go on, where that could not be written into the journal.
-    pub fn stall(&mut self, number: u64, problem: Problem) -> BTreeSet<ItemId> {
+    /// Takes note that a job cannot go on, where that could not be written into the journal; `None`: it tries again.
+    pub fn stall(&mut self, number: u64, problem: Option<Problem>) -> BTreeSet<ItemId> {
         let Some(job) = self.jobs.get_mut(&number).filter(|job| !job.is_ended()) else { return BTreeSet::new() };
-        job.stalled = Some(problem);
+        job.stalled = problem;
         let identity = job.start.identity;
         BTreeSet::from([identity, self.renewal_id(number)])
     }

@@ -97,6 +97,7 @@ impl Desk {
                 _ => Err(Problem::NotWaiting { job: number.to_string() }),
             })
             .await?;
+        self.engine.stall(number, None).await?;
         self.runner.drive(number, requester);
         Ok(())
     }
