@@ -12,7 +12,6 @@ use crate::identity::{self, Member};
 use crate::item::ItemId;
 use crate::job::{Job, JobEvent, Phase};
 use crate::place::Place;
-use crate::plan::Step;
 use crate::problem::Problem;
 use crate::programme::Programme;
 use crate::record::{Entry, Record};
@@ -506,11 +505,6 @@ impl World {
     /// Whether the journal has begun.
     pub fn is_born(&self) -> bool {
         self.salt.is_some()
-    }
-
-    /// The step that a job is at, for the log.
-    pub fn step_of(&self, job: u64) -> Option<Step> {
-        self.jobs.get(&job)?.step()
     }
 }
 

@@ -7,6 +7,7 @@ use crate::Now;
 use crate::certificate::KeyAlgorithm;
 use crate::job::{Bytes, InstallFile, Intent, Old, Outcome, Start};
 use crate::plan::Plan;
+use crate::plan::Step;
 
 mod authorities;
 mod indexes;
