@@ -2,6 +2,7 @@
 
 pub mod authorities;
 pub mod bus;
+pub mod cards;
 pub mod clock;
 pub mod config;
 pub mod engine;

@@ -3,6 +3,7 @@
 //! Pure: no file, network, clock, environment or thread; time is an argument. The daemon observes and acts; this crate says
 //! what follows. The same code applies a live record and a replayed one.
 
+pub mod card;
 pub mod certificate;
 pub mod identity;
 pub mod item;

@@ -121,7 +121,7 @@ async fn opens_old(ground: &Ground<'_>, secret: &Secret) -> Result<bool, Problem
         Scheme::Pkcs12 => ground.tools.helper.open_pkcs12(&path, secret).await.map(|opened| {
             opened.certificates.iter().any(|found| found.has_key && Fingerprint::of(&found.der.0) == old.certificate)
         }),
-        Scheme::File => {
+        _ => {
             let public_key = ground.old_public_key().await?;
             let key = crate::stores::key_file(&old.place).ok_or_else(changed)?;
             let inspected = ground.tools.helper.inspect_key(&key, Some(secret)).await;

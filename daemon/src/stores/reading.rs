@@ -43,8 +43,8 @@ impl Candidate<'_> {
     /// Reads it, by way of `buffer`.
     pub(super) fn read(&self, buffer: &mut Zeroizing<Vec<u8>>) -> Result<Seen, Unread> {
         match self.scheme {
-            Scheme::File => self.read_file(buffer),
             Scheme::Pkcs12 => self.read_package(buffer),
+            _ => self.read_file(buffer),
         }
     }
 
@@ -107,8 +107,8 @@ impl Seen {
 /// Where a certificate file's key, or a PKCS#12 file's certificate, may be.
 pub(super) fn beside(scheme: Scheme, name: &OsStr) -> Vec<OsString> {
     match scheme {
-        Scheme::File => keys::of_certificate(name),
         Scheme::Pkcs12 => keys::of_package(name),
+        _ => keys::of_certificate(name),
     }
 }
 

@@ -17,6 +17,8 @@ problem-invalid-place = “{ $place }” cannot be watched: { $reason ->
     [empty] there is no path
     [not-utf8] its name is not valid UTF-8
     [bad-escape] a “%” in it is not followed by two hexadecimal digits
+    [bad-attribute] a name in it is not one that tells cards apart (RFC 7512), or stands twice
+    [holds-pin] it holds a PIN or says where one lies; take that out
    *[other] { $reason }
 }.
     .hint = Give the path of a certificate file or of a directory: obnova watch ~/certificates/mail.p12

@@ -33,7 +33,7 @@ impl Layout {
         match old.scheme() {
             Scheme::Pkcs12 => Self::Pkcs12,
             Scheme::File if crate::stores::key_file(old).is_some_and(|key| key == old.path()) => Self::Both,
-            Scheme::File => Self::Pair,
+            _ => Self::Pair,
         }
     }
 

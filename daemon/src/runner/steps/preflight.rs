@@ -28,7 +28,7 @@ pub(super) async fn perform(ground: &Ground<'_>) -> Result<Outcome, Problem> {
     let certificate = ground.old_certificate().await?;
     let protected = match old.place.scheme() {
         Scheme::Pkcs12 => true,
-        Scheme::File => {
+        _ => {
             let no_key = || Problem::NoKey { path: path.display().to_string() };
             let key = crate::stores::key_file(&old.place).ok_or_else(no_key)?;
             match ground.tools.helper.inspect_key(&key, None).await {
