@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::KeyAlgorithm;
-use crate::job::Bytes;
+use crate::job::{Bytes, Reservation};
 use crate::place::Place;
 
 /// A card or token, as it was found without any secret.
@@ -102,4 +102,104 @@ pub enum Presence {
     Key(Bytes),
     /// Something is there, or may be, of which nothing is told.
     Unknown,
+}
+
+/// The slots in which a PIV card keeps keys that were replaced (NIST SP 800-73-4 part 1, table 4b): 82 to 95.
+const RETIRED: std::ops::RangeInclusive<u8> = 0x82..=0x95;
+
+/// The slot of the key that decrypts.
+const KEY_MANAGEMENT: &str = "9d";
+
+/// Why a card cannot take a new key beside the old one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoRoom {
+    /// A PIV card of this kind would have to destroy the old key.
+    Kind(CardKind),
+    /// So many free spots are needed, and so many there are.
+    Full {
+        /// Needed.
+        needed: usize,
+        /// Free.
+        free: usize,
+    },
+    /// It makes no keys of this kind.
+    Algorithm(KeyAlgorithm),
+    /// The old key is not on it.
+    KeyGone(Spot),
+}
+
+impl Spot {
+    /// The number of a PIV slot.
+    pub fn slot(&self) -> Option<u8> {
+        u8::from_str_radix(&self.0, 16).ok().filter(|_| self.0.len() == 2)
+    }
+
+    /// A PIV slot.
+    pub fn of_slot(slot: u8) -> Self {
+        Self(format!("{slot:02x}"))
+    }
+
+    fn is_retired(&self) -> bool {
+        self.slot().is_some_and(|slot| RETIRED.contains(&slot))
+    }
+}
+
+impl Card {
+    /// What lies in a spot.
+    pub fn spot(&self, spot: &Spot) -> Option<&SpotState> {
+        self.spots.iter().find(|state| state.spot == *spot)
+    }
+
+    /// Where a certificate (DER) lies with its key.
+    pub fn spot_of(&self, certificate: &[u8]) -> Option<&SpotState> {
+        self.spots.iter().find(|state| state.certificate.as_ref().is_some_and(|here| here.0 == certificate))
+    }
+
+    /// Sets aside where the new keys of an identity go: beside the old ones, which stay until the new are proved. `old`: the
+    /// spots of the old keys and the kinds of the new. `fresh` makes up a name for a spot of a token, never twice the same.
+    ///
+    /// On a card that moves keys a pair needs three free slots: two for the new keys, one through which the old ones leave.
+    pub fn reserve(
+        &self,
+        old: &[(Spot, KeyAlgorithm)],
+        label: &str,
+        mut fresh: impl FnMut() -> Spot,
+    ) -> Result<Vec<Reservation>, NoRoom> {
+        for (spot, algorithm) in old {
+            if self.spot(spot).is_none_or(|state| matches!(state.key, Presence::Free | Presence::Unproven)) {
+                return Err(NoRoom::KeyGone(spot.clone()));
+            }
+            if !self.algorithms.contains(algorithm) {
+                return Err(NoRoom::Algorithm(*algorithm));
+            }
+        }
+        let reservation =
+            |spot: Spot, old: &Spot, archive| Reservation { spot, old: old.clone(), archive, label: label.to_owned() };
+        if self.kind == CardKind::Token {
+            return Ok(old.iter().map(|(spot, _)| reservation(fresh(), spot, None)).collect());
+        }
+        let stays = old.iter().all(|(spot, _)| spot.0 == KEY_MANAGEMENT || spot.is_retired());
+        let (free, needed) = match self.kind {
+            CardKind::Moves => (self.free(&[Presence::Free]), old.len() + 1),
+            CardKind::Retires if stays => (self.free(&[Presence::Free, Presence::Unproven]), old.len()),
+            kind => return Err(NoRoom::Kind(kind)),
+        };
+        if free.len() < needed {
+            return Err(NoRoom::Full { needed, free: free.len() });
+        }
+        // The first old key leaves for the slot that is free beyond the new keys; each following one for the slot that the
+        // new key before it has just left.
+        let archive = |at: usize| match self.kind {
+            CardKind::Moves if at == 0 => Some(free[old.len()].clone()),
+            CardKind::Moves => Some(free[at - 1].clone()),
+            _ => None,
+        };
+        Ok(old.iter().enumerate().map(|(at, (spot, _))| reservation(free[at].clone(), spot, archive(at))).collect())
+    }
+
+    /// The retired slots in one of these states that have no certificate either.
+    fn free(&self, states: &[Presence]) -> Vec<Spot> {
+        let free = |state: &&SpotState| state.spot.is_retired() && state.certificate.is_none() && states.contains(&state.key);
+        self.spots.iter().filter(free).map(|state| state.spot.clone()).collect()
+    }
 }

@@ -2,6 +2,8 @@
 
 use crate::certificate::{Certificate, Fingerprint};
 use crate::item::ItemId;
+use crate::place::Place;
+use crate::programme::Programme;
 
 /// A certificate as a member of its identity.
 #[derive(Clone, Copy, Debug)]
@@ -16,11 +18,24 @@ pub struct Member<'world> {
 
 /// The id of the identity that a certificate belongs to: those of one programme and one holder (subject and alternative
 /// names). Without a programme, the issuer tells identities apart, too.
-pub fn id_of(salt: &str, programme: Option<&str>, certificate: &Certificate) -> ItemId {
+///
+/// `card`: where its key is, if that is on a card; two cards of one person are two identities. Certificates of a programme with
+/// several roles, which stand together on one card, may differ in their alternative names: the name of their holder unites them.
+pub fn id_of(salt: &str, programme: Option<&Programme>, certificate: &Certificate, card: Option<&Place>) -> ItemId {
     let holder: &[u8] = &certificate.holder.0;
-    match programme {
-        Some(name) => ItemId::derive(salt, &[b"identity", name.as_bytes(), holder]),
-        None => ItemId::derive(salt, &[b"certificate", certificate.issuer.as_bytes(), holder]),
+    match (programme, card) {
+        (Some(programme), Some(card)) if programme.matching.len() > 1 => {
+            let parts = [programme.name.as_bytes(), card.as_str().as_bytes(), certificate.name.as_bytes()];
+            ItemId::derive(salt, &[b"twins", parts[0], parts[1], parts[2]])
+        }
+        (Some(programme), Some(card)) => {
+            ItemId::derive(salt, &[b"on-card", programme.name.as_bytes(), card.as_str().as_bytes(), holder])
+        }
+        (Some(programme), None) => ItemId::derive(salt, &[b"identity", programme.name.as_bytes(), holder]),
+        (None, Some(card)) => {
+            ItemId::derive(salt, &[b"on-card", card.as_str().as_bytes(), certificate.issuer.as_bytes(), holder])
+        }
+        (None, None) => ItemId::derive(salt, &[b"certificate", certificate.issuer.as_bytes(), holder]),
     }
 }
 

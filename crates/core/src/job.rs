@@ -5,6 +5,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::card::Spot;
 use crate::certificate::{Fingerprint, KeyAlgorithm, hex, hex_byte};
 use crate::item::ItemId;
 use crate::place::Place;
@@ -22,8 +23,8 @@ pub struct Start {
     pub programme: String,
     /// The steps, as they were when it began.
     pub plan: Plan,
-    /// The certificate that is renewed.
-    pub old: Old,
+    /// The certificates that are renewed together or not at all, one for each role; never none.
+    pub old: Vec<Old>,
     /// Where the person wants the new file, if they said so.
     pub to: Option<Place>,
     /// The user who started it; `None` when a script of the system did.
@@ -41,6 +42,40 @@ pub struct Old {
     pub place: Place,
     /// Its end of validity.
     pub not_after: DateTime<Utc>,
+}
+
+/// A key that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewKey {
+    /// Its kind.
+    pub algorithm: KeyAlgorithm,
+    /// The place of which it and its certificate become part.
+    pub place: Place,
+    /// Where it comes into being.
+    pub home: Home,
+}
+
+/// Where a key comes into being.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Home {
+    /// In this file of the job's own directory.
+    File(String),
+    /// On a card.
+    Card(Reservation),
+}
+
+/// What is set aside on a card for a new key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reservation {
+    /// Where the new key is made.
+    pub spot: Spot,
+    /// Where the old key is.
+    pub old: Spot,
+    /// Where the old key goes when the new one takes its spot; `None`: both stay where they are.
+    pub archive: Option<Spot>,
+    /// What other programs show, where the card keeps such a name.
+    pub label: String,
 }
 
 /// What happened to a job.
@@ -80,20 +115,30 @@ pub enum Intent {
     Preflight {},
     /// Asking the person.
     Consent {},
-    /// Making a key of this kind, in this file of the job's own directory.
+    /// Making a key.
     GenerateKeys {
         /// Its kind.
         algorithm: KeyAlgorithm,
-        /// The file's name.
-        file: String,
+        /// Where.
+        home: Home,
     },
     /// Asking for the certificate with exactly these bytes.
     Request {
-        /// The DER of the request; for a self-made certificate its `TBSCertificate` (RFC 5280 section 4.1.1.1).
+        /// DER of what is to be signed: a `CertificationRequestInfo` (RFC 2986 section 4.1), or for a self-made certificate its
+        /// `TBSCertificate` (RFC 5280 section 4.1.1.1).
         request: Bytes,
-        /// The file of the job's own directory in which the certificate arrives.
+        /// The file of the job's own directory in which what is made arrives.
         file: String,
     },
+    /// Sending the requests that were made to the authority.
+    Submit {
+        /// Digest of all of them, in their order.
+        sha256: Fingerprint,
+    },
+    /// Asking the authority whether it has issued.
+    AwaitIssue {},
+    /// Having the certificates sent.
+    Fetch {},
     /// Judging this certificate.
     Verify {
         /// Its fingerprint.
@@ -103,7 +148,7 @@ pub enum Intent {
     Install {
         /// The place that they make up.
         place: Place,
-        /// The files, in this order.
+        /// The files, in this order; none with a card.
         files: Vec<InstallFile>,
     },
     /// Watching the new place instead of the old.
@@ -132,11 +177,9 @@ pub struct InstallFile {
 pub enum Outcome {
     /// Everything that follows can succeed.
     Preflight {
-        /// The kind of the new key.
-        algorithm: KeyAlgorithm,
-        /// Where the new certificate and key will be.
-        place: Place,
-        /// The key is protected by a secret.
+        /// The new keys, in the order of the old certificates.
+        keys: Vec<NewKey>,
+        /// They are protected by a secret.
         protected: bool,
     },
     /// The person said yes.
@@ -146,10 +189,22 @@ pub enum Outcome {
         /// DER of its `SubjectPublicKeyInfo`.
         public_key: Bytes,
     },
-    /// The certificate is there.
+    /// What was asked for is there, or can be sent.
     Request {
-        /// Its DER.
-        certificate: Bytes,
+        /// What was made.
+        made: Made,
+    },
+    /// The authority has taken the requests.
+    Submit {
+        /// How it calls the order.
+        order: String,
+    },
+    /// It has issued.
+    AwaitIssue {},
+    /// The certificates are here.
+    Fetch {
+        /// Their DER, in the order of the old ones.
+        certificates: Vec<Bytes>,
     },
     /// It is what was asked for, and its key works.
     Verify {},
@@ -157,6 +212,16 @@ pub enum Outcome {
     Install {},
     /// The new one is watched, the old one retired.
     RetireOld {},
+}
+
+/// What comes of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Made {
+    /// DER of the certificate itself.
+    Certificate(Bytes),
+    /// The message for the authority, exactly as it is sent.
+    Message(Bytes),
 }
 
 impl Intent {
@@ -167,6 +232,9 @@ impl Intent {
             Self::Consent {} => Step::Consent,
             Self::GenerateKeys { .. } => Step::GenerateKeys,
             Self::Request { .. } => Step::Request,
+            Self::Submit { .. } => Step::Submit,
+            Self::AwaitIssue {} => Step::AwaitIssue,
+            Self::Fetch {} => Step::Fetch,
             Self::Verify { .. } => Step::Verify,
             Self::Install { .. } => Step::Install,
             Self::RetireOld { .. } => Step::RetireOld,
@@ -182,6 +250,9 @@ impl Outcome {
             Self::Consent {} => Step::Consent,
             Self::GenerateKeys { .. } => Step::GenerateKeys,
             Self::Request { .. } => Step::Request,
+            Self::Submit { .. } => Step::Submit,
+            Self::AwaitIssue {} => Step::AwaitIssue,
+            Self::Fetch { .. } => Step::Fetch,
             Self::Verify {} => Step::Verify,
             Self::Install {} => Step::Install,
             Self::RetireOld {} => Step::RetireOld,
@@ -279,6 +350,7 @@ pub struct Job {
 impl Job {
     /// The job that begins so.
     pub fn new(start: Start, at: DateTime<Utc>) -> Self {
+        let phase = if start.old.is_empty() { Phase::Quarantined("it renews nothing".into()) } else { Phase::Ready };
         Self {
             start,
             started: at,
@@ -286,7 +358,7 @@ impl Job {
             outcomes: Vec::new(),
             installing: false,
             made: Vec::new(),
-            phase: Phase::Ready,
+            phase,
             stalled: None,
         }
     }
@@ -298,6 +370,9 @@ impl Job {
         if self.overwrites_old(event) {
             return Err(IllegalEvent { event: "install over the old certificate".into(), phase: self.describe() });
         }
+        if self.miscounts(event) {
+            return Err(IllegalEvent { event: "other certificates than were asked for".into(), phase: self.describe() });
+        }
         let phase = match (&self.phase, event) {
             (Phase::Ready, JobEvent::Intended { intent }) if Some(intent.step()) == self.step() => {
                 self.installing |= intent.step() == Step::Install;
@@ -305,7 +380,7 @@ impl Job {
             }
             (Phase::Intended(intent), JobEvent::Done { outcome }) if outcome.step() == intent.step() => {
                 if let Intent::Install { files, .. } = intent {
-                    self.made = files.iter().map(|file| file.target.clone()).collect();
+                    self.made.extend(files.iter().map(|file| file.target.clone()));
                 }
                 self.outcomes.push(outcome.clone());
                 if self.step().is_some() { Phase::Ready } else { Phase::Done }
@@ -340,7 +415,31 @@ impl Job {
 
     /// The step that is under way or comes next.
     pub fn step(&self) -> Option<Step> {
-        self.start.plan.steps().get(self.outcomes.len()).copied()
+        self.position().map(|(position, _)| self.start.plan.steps()[position])
+    }
+
+    /// For which of the old certificates the step is that is under way or comes next: its index. 0 for a step that is done once
+    /// for all of them.
+    pub fn member(&self) -> usize {
+        self.position().map_or(0, |(_, member)| member)
+    }
+
+    /// How many steps of the plan are done for all certificates.
+    pub fn steps_done(&self) -> usize {
+        self.position().map_or(self.start.plan.steps().len(), |(position, _)| position)
+    }
+
+    /// The step in the plan, and the certificate, at which the job stands.
+    fn position(&self) -> Option<(usize, usize)> {
+        let mut done = self.outcomes.len();
+        for (position, step) in self.start.plan.steps().iter().enumerate() {
+            let times = if step.is_for_each() { self.start.old.len() } else { 1 };
+            if done < times {
+                return Some((position, done));
+            }
+            done -= times;
+        }
+        None
     }
 
     /// Whether nothing will happen to it any more.
@@ -368,10 +467,10 @@ impl Job {
         }
     }
 
-    /// What Preflight found out: kind of key, new place, protected or not.
-    pub fn preflight(&self) -> Option<(KeyAlgorithm, &Place, bool)> {
+    /// What Preflight found out: the new keys, and whether a secret protects them.
+    pub fn preflight(&self) -> Option<(&[NewKey], bool)> {
         self.outcomes.iter().rev().find_map(|outcome| match outcome {
-            Outcome::Preflight { algorithm, place, protected } => Some((*algorithm, place, *protected)),
+            Outcome::Preflight { keys, protected } => Some((keys.as_slice(), *protected)),
             _ => None,
         })
     }
@@ -384,28 +483,71 @@ impl Job {
         }
     }
 
-    /// DER of the new key's public half, once it exists.
-    pub fn public_key(&self) -> Option<&[u8]> {
-        self.outcomes.iter().find_map(|outcome| match outcome {
+    /// DER of a new key's public half, once it exists; `member`: the index of the old certificate.
+    pub fn public_key(&self, member: usize) -> Option<&[u8]> {
+        let made = self.outcomes.iter().filter_map(|outcome| match outcome {
             Outcome::GenerateKeys { public_key } => Some(public_key.0.as_slice()),
+            _ => None,
+        });
+        made.into_iter().nth(member)
+    }
+
+    /// DER of a new certificate, once it exists; `member`: the index of the old one.
+    pub fn certificate(&self, member: usize) -> Option<&[u8]> {
+        let fetched = self.outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Fetch { certificates } => Some(certificates.get(member)?.0.as_slice()),
+            _ => None,
+        });
+        fetched.or_else(|| match self.made(member)? {
+            Made::Certificate(der) => Some(der.0.as_slice()),
+            Made::Message(_) => None,
+        })
+    }
+
+    /// The messages that are sent to the authority, in the order of the old certificates.
+    pub fn messages(&self) -> Vec<&[u8]> {
+        let made = (0..self.start.old.len()).filter_map(|member| self.made(member));
+        made.filter_map(|made| if let Made::Message(message) = made { Some(message.0.as_slice()) } else { None }).collect()
+    }
+
+    /// How the authority calls what was ordered.
+    pub fn order(&self) -> Option<&str> {
+        self.outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Submit { order } => Some(order.as_str()),
             _ => None,
         })
     }
 
-    /// DER of the new certificate, once it exists.
-    pub fn certificate(&self) -> Option<&[u8]> {
-        self.outcomes.iter().find_map(|outcome| match outcome {
-            Outcome::Request { certificate } => Some(certificate.0.as_slice()),
+    /// When the old certificates end: the first of them.
+    pub fn not_after(&self) -> DateTime<Utc> {
+        self.start.old.iter().map(|old| old.not_after).min().unwrap_or(self.started)
+    }
+
+    fn made(&self, member: usize) -> Option<&Made> {
+        let made = self.outcomes.iter().filter_map(|outcome| match outcome {
+            Outcome::Request { made } => Some(made),
             _ => None,
-        })
+        });
+        made.into_iter().nth(member)
     }
 
     fn overwrites_old(&self, event: &JobEvent) -> bool {
-        let old = self.start.old.place.path();
         match event {
-            JobEvent::Intended { intent: Intent::Install { files, .. } } => files.iter().any(|file| file.target.path() == old),
+            JobEvent::Intended { intent: Intent::Install { files, .. } } => {
+                files.iter().any(|file| self.start.old.iter().any(|old| file.target.path() == old.place.path()))
+            }
             _ => false,
         }
+    }
+
+    /// Twins are renewed together or not at all: as many keys are planned and certificates taken as there are old ones.
+    fn miscounts(&self, event: &JobEvent) -> bool {
+        let many = match event {
+            JobEvent::Done { outcome: Outcome::Preflight { keys, .. } } => keys.len(),
+            JobEvent::Done { outcome: Outcome::Fetch { certificates } } => certificates.len(),
+            _ => return false,
+        };
+        many != self.start.old.len()
     }
 
     fn describe(&self) -> String {

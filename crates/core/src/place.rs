@@ -91,8 +91,15 @@ impl TokenId {
                 "serial" => &mut id.serial,
                 "token" => &mut id.token,
                 // These name an object on a token, or the module that shows it: the place is the token.
-                "id" | "object" | "type" | "library-description" | "library-manufacturer" | "library-version"
-                | "slot-description" | "slot-id" | "slot-manufacturer" => continue,
+                "id"
+                | "object"
+                | "type"
+                | "library-description"
+                | "library-manufacturer"
+                | "library-version"
+                | "slot-description"
+                | "slot-id"
+                | "slot-manufacturer" => continue,
                 _ => return Err(PlaceError::BadAttribute),
             };
             if slot.replace(value).is_some() {
@@ -191,6 +198,18 @@ impl Place {
     /// What tells the token apart; `None` for other places.
     pub fn token_id(&self) -> Option<TokenId> {
         if self.scheme() == Scheme::Pkcs11 { TokenId::parse(self.encoded_path()).ok() } else { None }
+    }
+
+    /// The shortest that a person may recognise it by: a file's name, a token's label, a card's number.
+    pub fn name(&self) -> String {
+        match self.token_id() {
+            Some(id) => id.token.or(id.serial).or(id.model).or(id.manufacturer).unwrap_or_default(),
+            None if self.scheme().is_card() => self.encoded_path().to_owned(),
+            None => {
+                let path = self.path();
+                path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+            }
+        }
     }
 
     /// How it is shown: a path, or the URI of a card.

@@ -14,20 +14,36 @@ pub enum Step {
     Consent,
     /// A new key comes into being, in its protected file.
     GenerateKeys,
-    /// The new certificate is asked for; with a self-made one, it is made.
+    /// The new certificate is asked for: the request is made and signed; a self-made certificate is then there already.
     Request,
+    /// The request reaches the authority.
+    Submit,
+    /// The authority issues, at once or after approval and payment.
+    AwaitIssue,
+    /// The new certificate reaches us.
+    Fetch,
     /// The new certificate is judged and its key is tried.
     Verify,
-    /// The new key and certificate reach the place where programs look for them.
+    /// The new key and certificate reach the place where programs look for them; on a card, the key is tried there.
     Install,
-    /// The old ones are watched no more. They are not touched.
+    /// The old ones are watched no more. A file is not touched; on a card that moves keys, old and new change places.
     RetireOld,
 }
 
 impl Step {
     /// All steps, in their usual order.
-    pub const ALL: [Self; 7] =
-        [Self::Preflight, Self::Consent, Self::GenerateKeys, Self::Request, Self::Verify, Self::Install, Self::RetireOld];
+    pub const ALL: [Self; 10] = [
+        Self::Preflight,
+        Self::Consent,
+        Self::GenerateKeys,
+        Self::Request,
+        Self::Submit,
+        Self::AwaitIssue,
+        Self::Fetch,
+        Self::Verify,
+        Self::Install,
+        Self::RetireOld,
+    ];
 
     /// The word for it in programmes, records and views.
     pub fn as_str(self) -> &'static str {
@@ -36,10 +52,18 @@ impl Step {
             Self::Consent => "consent",
             Self::GenerateKeys => "generate-keys",
             Self::Request => "request",
+            Self::Submit => "submit",
+            Self::AwaitIssue => "await-issue",
+            Self::Fetch => "fetch",
             Self::Verify => "verify",
             Self::Install => "install",
             Self::RetireOld => "retire-old",
         }
+    }
+
+    /// Whether it is done once for each certificate of the identity; the others are done once for all of them.
+    pub fn is_for_each(self) -> bool {
+        matches!(self, Self::GenerateKeys | Self::Request | Self::Verify | Self::Install | Self::RetireOld)
     }
 
     /// The steps that must have been done before this one may begin.
@@ -52,6 +76,9 @@ impl Step {
             Self::Consent => &[Self::Preflight],
             Self::GenerateKeys => &[Self::Preflight, Self::Consent],
             Self::Request => &[Self::GenerateKeys],
+            Self::Submit => &[Self::Request],
+            Self::AwaitIssue => &[Self::Submit],
+            Self::Fetch => &[Self::Submit],
             Self::Verify => &[Self::Request],
             Self::Install => &[Self::Verify],
             Self::RetireOld => &[Self::Verify, Self::Install],
@@ -101,9 +128,16 @@ impl Plan {
                 return Err(PlanError::Order { step, missing });
             }
             // Looking, asking and judging may be repeated; what makes or moves something may not.
-            let repeatable = matches!(step, Step::Preflight | Step::Consent | Step::Verify);
+            let repeatable = matches!(step, Step::Preflight | Step::Consent | Step::Verify | Step::AwaitIssue);
             if !repeatable && before.contains(&step) {
                 return Err(PlanError::Twice(step));
+            }
+        }
+        // What was sent to an authority must come back before it is judged.
+        let at = |step| steps.iter().position(|other| *other == step);
+        if let (Some(_), Some(verify)) = (at(Step::Submit), at(Step::Verify)) {
+            if at(Step::Fetch).is_none_or(|fetch| fetch > verify) {
+                return Err(PlanError::Order { step: Step::Verify, missing: Step::Fetch });
             }
         }
         if let Some(missing) = [Step::Install, Step::RetireOld].into_iter().find(|step| !steps.contains(step)) {
@@ -161,13 +195,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_accepted_keeps_the_order_of_effects(steps in proptest::collection::vec(0_usize..7, 0..10)) {
+        fn whatever_is_accepted_keeps_the_order_of_effects(steps in proptest::collection::vec(0_usize..Step::ALL.len(), 0..12)) {
             let steps: Vec<Step> = steps.into_iter().map(|index| Step::ALL[index]).collect();
             if let Ok(plan) = Plan::new(steps) {
                 let at = |step| plan.steps().iter().position(|other| *other == step).expect("in the plan");
                 prop_assert!(at(Step::GenerateKeys) < at(Step::Request));
                 prop_assert!(at(Step::Consent) < at(Step::GenerateKeys));
                 prop_assert!(at(Step::Verify) < at(Step::Install));
+                if plan.steps().contains(&Step::Submit) {
+                    prop_assert!(at(Step::Request) < at(Step::Submit) && at(Step::Submit) < at(Step::Fetch) && at(Step::Fetch) < at(Step::Verify));
+                }
                 prop_assert_eq!(at(Step::RetireOld), plan.steps().len() - 1);
                 prop_assert_eq!(plan.steps().iter().filter(|step| **step == Step::GenerateKeys).count(), 1);
             }

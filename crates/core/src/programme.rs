@@ -25,8 +25,8 @@ pub fn built_in() -> Result<Vec<Programme>, ProgrammeError> {
 pub struct Programme {
     /// Its name, as in views and records.
     pub name: String,
-    /// Which certificates it renews.
-    pub matching: Matching,
+    /// Which certificates it renews, and in which role. Those of one holder that have different roles are renewed together.
+    pub matching: Vec<Matching>,
     /// Who starts a renewal.
     pub start: Start,
     /// What the new key is like.
@@ -39,14 +39,26 @@ pub struct Programme {
     pub plan: Plan,
 }
 
-/// Which certificates a programme renews.
+/// Which certificates a programme renews in one role. Everything that is said must hold.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Matching {
-    /// Subject and issuer are the same name.
-    pub self_issued: bool,
     /// The role of such a certificate within its identity.
     pub role: String,
+    /// Subject and issuer are the same name.
+    pub self_issued: bool,
+    /// This stands in the issuer's distinguished name (RFC 4514).
+    pub issuer: Option<String>,
+    /// Its `KeyUsage` says nonRepudiation (contentCommitment), or does not (RFC 5280 section 4.2.1.3).
+    pub non_repudiation: Option<bool>,
+}
+
+impl Matching {
+    fn holds(&self, certificate: &Certificate) -> bool {
+        certificate.self_issued() == self.self_issued
+            && self.issuer.as_ref().is_none_or(|issuer| certificate.issuer.contains(issuer.as_str()))
+            && self.non_repudiation.is_none_or(|asked| asked == certificate.usage.is_some_and(|bits| bits & 0b10 != 0))
+    }
 }
 
 /// Who starts a renewal.
@@ -169,6 +181,29 @@ pub enum Authority {
         #[serde(rename = "validity-days")]
         validity_days: Option<u32>,
     },
+    /// The authority of rehearsals: issues what is asked for, from a key that lies beside the journal, and is trusted by nobody.
+    Simulated {
+        /// Days of validity.
+        #[serde(rename = "validity-days")]
+        validity_days: u32,
+        /// It issues only when somebody says go on, as one that waits for a payment.
+        pause: bool,
+    },
+}
+
+impl Authority {
+    /// Days of validity that the programme asks for.
+    fn validity_days(&self) -> Option<u32> {
+        match self {
+            Self::SelfSigned { validity_days } => *validity_days,
+            Self::Simulated { validity_days, .. } => Some(*validity_days),
+        }
+    }
+
+    /// Whether certificates come from somebody else, to whom a request must be sent.
+    pub fn is_elsewhere(&self) -> bool {
+        !matches!(self, Self::SelfSigned { .. })
+    }
 }
 
 /// A mistake in a programme file, with the place where it stands.
@@ -197,7 +232,7 @@ impl std::error::Error for ProgrammeError {}
 struct Source {
     name: Spanned<String>,
     #[serde(rename = "match")]
-    matching: Matching,
+    matching: Spanned<Vec<Matching>>,
     start: Start,
     key: KeyRule,
     secret: Spanned<SecretRule>,
@@ -230,15 +265,24 @@ impl Programme {
         if secret.min_length > secret.max_length || secret.max_length > 255 {
             return Err(at(source.secret.span(), "`min-length` ≤ `max-length` ≤ 255 is expected"));
         }
-        let Authority::SelfSigned { validity_days } = source.authority.get_ref();
-        if validity_days.is_some_and(|days| days == 0 || days > 36_525) {
+        let roles: Vec<&str> = source.matching.get_ref().iter().map(|rule| rule.role.as_str()).collect();
+        if roles.is_empty() || roles.iter().enumerate().any(|(at, role)| role.is_empty() || roles[..at].contains(role)) {
+            return Err(at(source.matching.span(), "at least one `[[match]]` is expected, each with a role of its own"));
+        }
+        if source.authority.get_ref().validity_days().is_some_and(|days| days == 0 || days > 36_525) {
             return Err(at(source.authority.span(), "`validity-days` is expected to be between 1 and 36525"));
         }
         let steps = source.steps.span();
         let plan = Plan::new(source.steps.into_inner()).map_err(|wrong| error(steps.start, wrong.to_string()))?;
+        if plan.steps().contains(&Step::Submit) != source.authority.get_ref().is_elsewhere() {
+            return Err(at(
+                source.authority.span(),
+                "the steps `submit` and `fetch` belong to an authority other than oneself",
+            ));
+        }
         Ok(Self {
             name: source.name.into_inner(),
-            matching: source.matching,
+            matching: source.matching.into_inner(),
             start: source.start,
             key: source.key,
             secret: source.secret.into_inner(),
@@ -247,9 +291,9 @@ impl Programme {
         })
     }
 
-    /// Whether it renews certificates like this one.
-    pub fn matches(&self, certificate: &Certificate) -> bool {
-        certificate.self_issued() == self.matching.self_issued
+    /// The role in which it renews certificates like this one; `None`: it does not.
+    pub fn role_of(&self, certificate: &Certificate) -> Option<&str> {
+        self.matching.iter().find(|rule| rule.holds(certificate)).map(|rule| rule.role.as_str())
     }
 }
 

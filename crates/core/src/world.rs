@@ -215,7 +215,7 @@ impl World {
             return;
         }
         let retiring = match &job.phase {
-            Phase::Intended(crate::job::Intent::RetireOld { place }) => Some(place.clone()),
+            Phase::Intended(crate::job::Intent::RetireOld { place }) => Some((job.member(), place.clone())),
             _ => None,
         };
         if let Err(illegal) = job.apply(event, at) {
@@ -223,12 +223,15 @@ impl World {
             job.finished = Some(at);
             return;
         }
-        if let (Some(new), Phase::Done) = (retiring, &job.phase) {
-            let old = job.start.old.clone();
+        if let (Some((member, new)), JobEvent::Done { .. }) = (retiring, event)
+            && let Some(old) = job.start.old.get(member).cloned()
+        {
             let name = job.start.name.clone();
             self.retired.insert(old.certificate, Retired { name, place: old.place.clone(), not_after: old.not_after });
-            self.watches.remove(&old.place);
-            self.index(&old.place);
+            if old.place != new {
+                self.watches.remove(&old.place);
+                self.index(&old.place);
+            }
             if !self.watches.iter().any(|watch| watch.scheme() == new.scheme() && new.is_within(watch)) {
                 self.watches.insert(new.clone());
                 self.index(&new);
@@ -259,7 +262,7 @@ impl World {
                     continue;
                 }
                 kept.push((found.certificate.fingerprint, found.key));
-                touched.insert(self.remember(found, place));
+                touched.extend(self.remember(found, place));
             }
             let odd = (condition != Condition::Readable).then(|| Box::new(condition));
             self.sights.insert(place.clone(), Look { odd, found: kept.into() });
@@ -299,22 +302,25 @@ impl World {
         Sight { condition, certificates }
     }
 
-    fn remember(&mut self, found: Found, place: &Place) -> ItemId {
+    /// The identities that look otherwise now.
+    fn remember(&mut self, found: Found, place: &Place) -> [ItemId; 2] {
         let Found { mut certificate, key } = found;
         if key {
             *self.keys.entry(certificate.public_key).or_default() += 1;
         }
+        let card = (key && place.scheme().is_card()).then_some(place);
         if let Some(known) = self.known.get_mut(&certificate.fingerprint) {
             known.places.push(place.clone());
-            return known.identity;
+            let before = known.identity;
+            let after = card.and_then(|card| self.rehome(certificate.fingerprint, card));
+            return [before, after.unwrap_or(before)];
         }
         if let Some((issuer, _)) = self.issuers.get_key_value(&certificate.issuer)
             && !Arc::ptr_eq(issuer, &certificate.issuer)
         {
             Arc::make_mut(&mut certificate).issuer = Arc::clone(issuer);
         }
-        let programme = self.programme_of(&certificate).map(|programme| programme.name.as_str());
-        let id = identity::id_of(self.salt(), programme, &certificate);
+        let id = identity::id_of(self.salt(), self.programme_of(&certificate), &certificate, card);
         let issued = self.issuers.entry(Arc::clone(&certificate.issuer)).or_default();
         issued.certificates += 1;
         issued.others += u32::from(!certificate.self_issued());
@@ -322,7 +328,29 @@ impl World {
         // Room for one: most identities have one certificate, and a hundred thousand of them shall stay small.
         self.identities.entry(id).or_insert_with(|| Vec::with_capacity(1)).push(fingerprint);
         self.known.insert(fingerprint, Known { certificate, places: vec![place.clone()], identity: id });
-        id
+        [id, id]
+    }
+
+    /// A certificate that was known from elsewhere has its key on this card: from now on it is one of the card's.
+    fn rehome(&mut self, fingerprint: Fingerprint, card: &Place) -> Option<ItemId> {
+        let known = self.known.get(&fingerprint)?;
+        let (before, programme) = (known.identity, self.programme_of(&known.certificate));
+        let id = identity::id_of(self.salt(), programme, &known.certificate, Some(card));
+        if id != before {
+            self.leave(before, fingerprint);
+            self.identities.entry(id).or_insert_with(|| Vec::with_capacity(1)).push(fingerprint);
+            self.known.get_mut(&fingerprint)?.identity = id;
+        }
+        Some(id)
+    }
+
+    fn leave(&mut self, identity: ItemId, fingerprint: Fingerprint) {
+        if let Some(members) = self.identities.get_mut(&identity) {
+            members.retain(|member| *member != fingerprint);
+            if members.is_empty() {
+                self.identities.remove(&identity);
+            }
+        }
     }
 
     fn forget(&mut self, fingerprint: Fingerprint, place: &Place, key: bool) -> Option<ItemId> {
@@ -343,12 +371,7 @@ impl World {
                 }
             }
             self.known.remove(&fingerprint);
-            if let Some(members) = self.identities.get_mut(&identity) {
-                members.retain(|member| *member != fingerprint);
-                if members.is_empty() {
-                    self.identities.remove(&identity);
-                }
-            }
+            self.leave(identity, fingerprint);
         }
         Some(identity)
     }
@@ -419,7 +442,7 @@ impl World {
 
     /// The programme that renews certificates like this one.
     pub fn programme_of(&self, certificate: &Certificate) -> Option<&Programme> {
-        self.programmes.iter().find(|programme| programme.matches(certificate))
+        self.programmes.iter().find(|programme| programme.role_of(certificate).is_some())
     }
 
     /// The current certificates of an identity, those that end first coming first: retired ones, predecessors and other
@@ -433,7 +456,7 @@ impl World {
             .filter(|known| !self.is_authority(known))
             .map(|known| Member {
                 certificate: &known.certificate,
-                role: self.programme_of(&known.certificate).map_or("general", |programme| &programme.matching.role),
+                role: self.programmes.iter().find_map(|programme| programme.role_of(&known.certificate)).unwrap_or("general"),
                 key_held: self.keys.contains_key(&known.certificate.public_key),
             })
             .collect();

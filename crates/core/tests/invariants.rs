@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 use obnova_core::certificate::KeyAlgorithm;
-use obnova_core::job::{Bytes, InstallFile, Intent, Next, Old, Outcome, Start};
+use obnova_core::job::{Bytes, Home, InstallFile, Intent, Made, NewKey, Next, Old, Outcome, Start};
 use obnova_core::programme::{self, BUILT_IN};
 use obnova_core::world::{Condition, Found, Sight};
 use obnova_core::{
@@ -33,7 +33,7 @@ fn at(seconds: i64) -> DateTime<Utc> {
 /// A certificate that the programme renews, which ends in twenty days.
 fn old_certificate(programme: &Programme) -> Certificate {
     let subject = "CN=Anna";
-    let issuer = if programme.matching.self_issued { subject } else { "CN=Authority" };
+    let issuer = if programme.matching[0].self_issued { subject } else { "CN=Authority" };
     let certificate = Certificate {
         fingerprint: Fingerprint::of(b"old"),
         public_key: Fingerprint::of(b"old key"),
@@ -48,7 +48,7 @@ fn old_certificate(programme: &Programme) -> Certificate {
         authority: false,
         usage: None,
     };
-    assert!(programme.matches(&certificate));
+    assert_eq!(programme.role_of(&certificate), Some(programme.matching[0].role.as_str()));
     certificate
 }
 
@@ -56,8 +56,13 @@ fn intent(step: Step, variant: u8) -> Intent {
     match step {
         Step::Preflight => Intent::Preflight {},
         Step::Consent => Intent::Consent {},
-        Step::GenerateKeys => Intent::GenerateKeys { algorithm: KeyAlgorithm::Rsa(3072), file: format!("key-{variant}") },
+        Step::GenerateKeys => {
+            Intent::GenerateKeys { algorithm: KeyAlgorithm::Rsa(3072), home: Home::File(format!("key-{variant}")) }
+        }
         Step::Request => Intent::Request { request: Bytes(vec![0x30, variant]), file: "certificate".into() },
+        Step::Submit => Intent::Submit { sha256: Fingerprint([variant; 32]) },
+        Step::AwaitIssue => Intent::AwaitIssue {},
+        Step::Fetch => Intent::Fetch {},
         Step::Verify => Intent::Verify { certificate: Fingerprint([variant; 32]) },
         Step::Install => {
             let target = place(&format!("file:/m/anna-2-{variant}.p12"));
@@ -70,10 +75,17 @@ fn intent(step: Step, variant: u8) -> Intent {
 
 fn outcome(step: Step) -> Outcome {
     match step {
-        Step::Preflight => Outcome::Preflight { algorithm: KeyAlgorithm::Rsa(3072), place: place(NEW_PLACE), protected: true },
+        Step::Preflight => {
+            let home = Home::File("key".into());
+            let key = NewKey { algorithm: KeyAlgorithm::Rsa(3072), place: place(NEW_PLACE), home };
+            Outcome::Preflight { keys: vec![key], protected: true }
+        }
         Step::Consent => Outcome::Consent {},
         Step::GenerateKeys => Outcome::GenerateKeys { public_key: Bytes(vec![0x30, 1]) },
-        Step::Request => Outcome::Request { certificate: Bytes(vec![0x30, 2]) },
+        Step::Request => Outcome::Request { made: Made::Certificate(Bytes(vec![0x30, 2])) },
+        Step::Submit => Outcome::Submit { order: "1".into() },
+        Step::AwaitIssue => Outcome::AwaitIssue {},
+        Step::Fetch => Outcome::Fetch { certificates: vec![Bytes(vec![0x30, 2])] },
         Step::Verify => Outcome::Verify {},
         Step::Install => Outcome::Install {},
         Step::RetireOld => Outcome::RetireOld {},
@@ -106,18 +118,18 @@ impl Run {
     fn of(programme: &Programme) -> Self {
         let old = Arc::new(old_certificate(programme));
         let before = vec![Record::Born { salt: "salt".into() }, Record::Watched { place: place(OLD_PLACE) }];
-        let identity = obnova_core::identity::id_of("salt", Some(&programme.name), &old);
+        let identity = obnova_core::identity::id_of("salt", Some(programme), &old, None);
         let start = Start {
             identity,
             name: "Anna".into(),
             programme: programme.name.clone(),
             plan: programme.plan.clone(),
-            old: Old {
+            old: vec![Old {
                 certificate: old.fingerprint,
-                role: programme.matching.role.clone(),
+                role: programme.matching[0].role.clone(),
                 place: place(OLD_PLACE),
                 not_after: old.not_after,
-            },
+            }],
             to: None,
             uid: Some(1000),
         };
@@ -230,8 +242,13 @@ enum Effect {
 
 fn effect(intent: &Intent) -> Effect {
     match intent {
-        Intent::Preflight {} | Intent::Consent {} | Intent::Verify { certificate: _ } => Effect::Nothing,
-        Intent::GenerateKeys { algorithm: _, file: _ } | Intent::Request { request: _, file: _ } => Effect::CreatesForTheJob,
+        Intent::Preflight {}
+        | Intent::Consent {}
+        | Intent::Submit { sha256: _ }
+        | Intent::AwaitIssue {}
+        | Intent::Fetch {}
+        | Intent::Verify { certificate: _ } => Effect::Nothing,
+        Intent::GenerateKeys { algorithm: _, home: _ } | Intent::Request { request: _, file: _ } => Effect::CreatesForTheJob,
         Intent::Install { place: _, files } => Effect::Creates(files.iter().map(|file| file.target.clone()).collect()),
         Intent::RetireOld { place: _ } => Effect::StopsWatching,
     }
@@ -332,6 +349,11 @@ fn no_record_has_room_for_a_secret() {
         "algorithm",
         "rsa",
         "file",
+        "keys",
+        "home",
+        "made",
+        "order",
+        "certificates",
         "request",
         "files",
         "staged",

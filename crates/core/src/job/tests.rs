@@ -23,7 +23,7 @@ fn start(plan: Plan) -> Start {
         name: "Anna".into(),
         programme: "self-signed".into(),
         plan,
-        old: Old { certificate: digest(0x0a), role: "general".into(), place: place("p12:/m/old.p12"), not_after: at(0) },
+        old: vec![Old { certificate: digest(0x0a), role: "general".into(), place: place("p12:/m/old.p12"), not_after: at(0) }],
         to: None,
         uid: Some(1000),
     }
@@ -34,8 +34,13 @@ fn intent(step: Step, variant: u8) -> Intent {
     match step {
         Step::Preflight => Intent::Preflight {},
         Step::Consent => Intent::Consent {},
-        Step::GenerateKeys => Intent::GenerateKeys { algorithm: KeyAlgorithm::Rsa(3072), file: format!("key-{variant}.pem") },
+        Step::GenerateKeys => {
+            Intent::GenerateKeys { algorithm: KeyAlgorithm::Rsa(3072), home: Home::File(format!("key-{variant}.pem")) }
+        }
         Step::Request => Intent::Request { request: Bytes(vec![0x30, variant]), file: "certificate.der".into() },
+        Step::Submit => Intent::Submit { sha256: digest(variant) },
+        Step::AwaitIssue => Intent::AwaitIssue {},
+        Step::Fetch => Intent::Fetch {},
         Step::Verify => Intent::Verify { certificate: digest(variant) },
         Step::Install => Intent::Install {
             place: place("p12:/m/new.p12"),
@@ -50,16 +55,21 @@ fn intent(step: Step, variant: u8) -> Intent {
     }
 }
 
+fn new_key(home: &Home) -> NewKey {
+    NewKey { algorithm: KeyAlgorithm::P256, place: place("p12:/m/new.p12"), home: home.clone() }
+}
+
 fn outcome(step: Step, variant: u8) -> Outcome {
     match step {
-        Step::Preflight => Outcome::Preflight {
-            algorithm: KeyAlgorithm::P256,
-            place: place("p12:/m/new.p12"),
-            protected: variant.is_multiple_of(2),
-        },
+        Step::Preflight => {
+            Outcome::Preflight { keys: vec![new_key(&Home::File("key.pem".into()))], protected: variant.is_multiple_of(2) }
+        }
         Step::Consent => Outcome::Consent {},
         Step::GenerateKeys => Outcome::GenerateKeys { public_key: Bytes(vec![0x30, variant]) },
-        Step::Request => Outcome::Request { certificate: Bytes(vec![0x30, variant]) },
+        Step::Request => Outcome::Request { made: Made::Message(Bytes(vec![0x30, variant])) },
+        Step::Submit => Outcome::Submit { order: format!("order-{variant}") },
+        Step::AwaitIssue => Outcome::AwaitIssue {},
+        Step::Fetch => Outcome::Fetch { certificates: vec![Bytes(vec![0x31, variant])] },
         Step::Verify => Outcome::Verify {},
         Step::Install => Outcome::Install {},
         Step::RetireOld => Outcome::RetireOld {},
@@ -171,7 +181,7 @@ enum Attempt {
 }
 
 fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
-    let step = (0_usize..7).prop_map(|index| Step::ALL[index]);
+    let step = (0..Step::ALL.len()).prop_map(|index| Step::ALL[index]);
     let any = prop_oneof![
         4 => (step.clone(), 0_u8..3).prop_map(|(step, variant)| intended(step, variant)),
         4 => (step.clone(), 0_u8..3).prop_map(|(step, variant)| done(step, variant)),
@@ -227,7 +237,7 @@ proptest! {
         prop_assert_eq!(&replayed, &job);
 
         // Exactly once: no history holds a second key, request or installation.
-        for step in [Step::GenerateKeys, Step::Request, Step::Install, Step::RetireOld] {
+        for step in [Step::GenerateKeys, Step::Request, Step::Submit, Step::Fetch, Step::Install, Step::RetireOld] {
             let count = model.accepted.iter().filter(|event| matches!(event, JobEvent::Intended { intent } if intent.step() == step)).count();
             prop_assert!(count <= 1, "{} was begun {} times", step, count);
         }
@@ -260,15 +270,16 @@ fn an_open_intent_is_asked_about_also_after_a_failure() {
 #[test]
 fn a_finished_job_says_what_came_of_it() {
     let mut job = Job::new(start(Plan::new(Step::ALL.to_vec()).expect("a plan")), at(0));
-    assert_eq!((job.preflight(), job.public_key(), job.certificate(), job.installing), (None, None, None, false));
+    assert_eq!((job.preflight(), job.public_key(0), job.certificate(0), job.installing), (None, None, None, false));
     assert!(job.made.is_empty());
     for step in Step::ALL {
         job.apply(&intended(step, 7), at(1)).expect("legal");
         assert_eq!(job.installing, step >= Step::Install, "from the intent on, files may be in their place");
         job.apply(&done(step, 7), at(2)).expect("legal");
     }
-    assert_eq!(job.preflight(), Some((KeyAlgorithm::P256, &place("p12:/m/new.p12"), false)));
-    assert_eq!((job.public_key(), job.certificate()), (Some(&[0x30, 7][..]), Some(&[0x30, 7][..])));
+    assert_eq!(job.preflight(), Some((&[new_key(&Home::File("key.pem".into()))][..], false)));
+    assert_eq!((job.public_key(0), job.certificate(0)), (Some(&[0x30, 7][..]), Some(&[0x31, 7][..])));
+    assert_eq!((job.messages(), job.order()), (vec![&[0x30, 7][..]], Some("order-7")));
     assert_eq!(job.made, [place("file:/m/new-7.p12")]);
     assert_eq!((&job.phase, job.finished, job.state()), (&Phase::Done, Some(at(2)), "done"));
 }
@@ -276,7 +287,7 @@ fn a_finished_job_says_what_came_of_it() {
 #[test]
 fn nothing_is_installed_over_the_old_certificate() {
     let mut job = Job::new(start(Plan::new(Step::ALL.to_vec()).expect("a plan")), at(0));
-    for step in &Step::ALL[..5] {
+    for step in &Step::ALL[..8] {
         job.apply(&intended(*step, 0), at(1)).expect("legal");
         job.apply(&done(*step, 0), at(1)).expect("legal");
     }
@@ -299,11 +310,21 @@ fn the_text_of_each_event_is_stable() {
     let install = json!({"event": "intended", "intent": {"step": "install", "place": "p12:/m/new.p12", "files": [
         {"staged": "new.p12", "target": "file:/m/new-1.p12", "mode": 384, "sha256": hex(1)}]}});
     let started = json!({"event": "started", "identity": 18_369_548_388_820_582_401_u64, "name": "Anna", "programme": "self-signed",
-        "plan": ["preflight", "consent", "generate-keys", "request", "verify", "install", "retire-old"],
-        "old": {"certificate": hex(10), "role": "general", "place": "p12:/m/old.p12", "not_after": "2027-01-15T08:00:00Z"},
+        "plan": ["preflight", "consent", "generate-keys", "request", "submit", "await-issue", "fetch", "verify", "install", "retire-old"],
+        "old": [{"certificate": hex(10), "role": "general", "place": "p12:/m/old.p12", "not_after": "2027-01-15T08:00:00Z"}],
         "to": null, "uid": 1000});
     let preflight = json!({"event": "done",
-        "outcome": {"step": "preflight", "algorithm": "p256", "place": "p12:/m/new.p12", "protected": true}});
+        "outcome": {"step": "preflight", "protected": true, "keys": [
+            {"algorithm": "p256", "place": "p12:/m/new.p12", "home": {"file": "key.pem"}}]}});
+    let on_card = Intent::GenerateKeys {
+        algorithm: KeyAlgorithm::P256,
+        home: Home::Card(Reservation {
+            spot: Spot("82".into()),
+            old: Spot("9a".into()),
+            archive: Some(Spot("84".into())),
+            label: "Anna".into(),
+        }),
+    };
     let plan = Plan::new(Step::ALL.to_vec()).expect("a plan");
     let cases = [
         (JobEvent::Started(Box::new(start(plan))), started),
@@ -311,8 +332,16 @@ fn the_text_of_each_event_is_stable() {
         (intended(Step::Consent, 1), json!({"event": "intended", "intent": {"step": "consent"}})),
         (
             intended(Step::GenerateKeys, 1),
-            json!({"event": "intended", "intent": {"step": "generate-keys", "algorithm": {"rsa": 3072}, "file": "key-1.pem"}}),
+            json!({"event": "intended", "intent": {"step": "generate-keys", "algorithm": {"rsa": 3072}, "home": {"file": "key-1.pem"}}}),
         ),
+        (
+            JobEvent::Intended { intent: on_card },
+            json!({"event": "intended", "intent": {"step": "generate-keys", "algorithm": "p256", "home": {"card": {
+                "spot": "82", "old": "9a", "archive": "84", "label": "Anna"}}}}),
+        ),
+        (intended(Step::Submit, 1), json!({"event": "intended", "intent": {"step": "submit", "sha256": hex(1)}})),
+        (intended(Step::AwaitIssue, 1), json!({"event": "intended", "intent": {"step": "await-issue"}})),
+        (intended(Step::Fetch, 1), json!({"event": "intended", "intent": {"step": "fetch"}})),
         (
             intended(Step::Request, 1),
             json!({"event": "intended", "intent": {"step": "request", "request": "3001", "file": "certificate.der"}}),
@@ -326,7 +355,10 @@ fn the_text_of_each_event_is_stable() {
         (done(Step::Preflight, 0), preflight),
         (done(Step::Consent, 0), json!({"event": "done", "outcome": {"step": "consent"}})),
         (done(Step::GenerateKeys, 9), json!({"event": "done", "outcome": {"step": "generate-keys", "public_key": "3009"}})),
-        (done(Step::Request, 9), json!({"event": "done", "outcome": {"step": "request", "certificate": "3009"}})),
+        (done(Step::Request, 9), json!({"event": "done", "outcome": {"step": "request", "made": {"message": "3009"}}})),
+        (done(Step::Submit, 9), json!({"event": "done", "outcome": {"step": "submit", "order": "order-9"}})),
+        (done(Step::AwaitIssue, 9), json!({"event": "done", "outcome": {"step": "await-issue"}})),
+        (done(Step::Fetch, 9), json!({"event": "done", "outcome": {"step": "fetch", "certificates": ["3109"]}})),
         (done(Step::Verify, 0), json!({"event": "done", "outcome": {"step": "verify"}})),
         (done(Step::Install, 0), json!({"event": "done", "outcome": {"step": "install"}})),
         (done(Step::RetireOld, 0), json!({"event": "done", "outcome": {"step": "retire-old"}})),

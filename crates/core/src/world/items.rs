@@ -179,14 +179,13 @@ impl World {
                     (word_for(problem), Level::Warning, Some(next), Some(problem.clone()))
                 }
                 Some((_, false)) => return None,
+                None if watched && place.scheme().is_card() && !holds_something() => ("away", Level::Notice, None, None),
                 _ if watched && !holds_something() => ("empty", Level::Notice, None, None),
                 _ => return None,
             };
-        let path = place.path();
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         Some(Item {
             id: self.place_id(place),
-            name,
+            name: place.name(),
             state,
             level,
             deadline: None,
@@ -208,7 +207,7 @@ impl World {
             name: job.start.name.clone(),
             state: job.state(),
             level,
-            deadline: (!job.is_ended()).then_some(job.start.old.not_after),
+            deadline: (!job.is_ended()).then_some(job.not_after()),
             next_step: (!job.is_ended()).then(|| step_of_job(job)),
             problem: job.problem().cloned(),
             kind: Kind::Renewal { job: number, identity: job.start.identity },
@@ -256,7 +255,7 @@ fn state(first: &Member<'_>, condition: Option<&Condition>, job: Option<&Job>, n
 }
 
 fn step_of_job(job: &Job) -> NextStep {
-    let by = Some(job.start.old.not_after);
+    let by = Some(job.not_after());
     match job.problem() {
         Some(problem) => NextStep { who: problem.who(), what: "resume", by, action: Some("resume") },
         None => NextStep { who: Who::Obnova, what: "wait", by, action: None },

@@ -5,7 +5,7 @@ use chrono::Duration;
 use super::*;
 use crate::Now;
 use crate::certificate::KeyAlgorithm;
-use crate::job::{Bytes, InstallFile, Intent, Old, Outcome, Start};
+use crate::job::{Bytes, Home, InstallFile, Intent, JobEvent, Made, NewKey, Old, Outcome, Start};
 use crate::plan::Plan;
 use crate::plan::Step;
 
@@ -112,8 +112,7 @@ impl Story {
     }
 
     fn id(&self, certificate: &Certificate) -> ItemId {
-        let programme = self.world.programme_of(certificate).map(|programme| programme.name.as_str());
-        identity::id_of(self.world.salt(), programme, certificate)
+        identity::id_of(self.world.salt(), self.world.programme_of(certificate), certificate, None)
     }
 
     /// The fingerprints of the current certificates of the identity to which this one belongs.
@@ -146,7 +145,7 @@ impl Story {
             name: old.name.to_string(),
             programme: "self-signed".into(),
             plan,
-            old: old_one,
+            old: vec![old_one],
             to: None,
             uid: Some(1000),
         };
@@ -159,18 +158,22 @@ impl Story {
         let digest = Fingerprint::of(b"new");
         let (intent, outcome) = match step {
             Step::Preflight => {
-                let outcome = Outcome::Preflight { algorithm: KeyAlgorithm::P256, place: new, protected: true };
+                let key = NewKey { algorithm: KeyAlgorithm::P256, place: new, home: Home::File("key".into()) };
+                let outcome = Outcome::Preflight { keys: vec![key], protected: true };
                 (Intent::Preflight {}, outcome)
             }
             Step::Consent => (Intent::Consent {}, Outcome::Consent {}),
             Step::GenerateKeys => (
-                Intent::GenerateKeys { algorithm: KeyAlgorithm::P256, file: "key".into() },
+                Intent::GenerateKeys { algorithm: KeyAlgorithm::P256, home: Home::File("key".into()) },
                 Outcome::GenerateKeys { public_key: Bytes(vec![1]) },
             ),
             Step::Request => (
                 Intent::Request { request: Bytes(vec![2]), file: "certificate".into() },
-                Outcome::Request { certificate: Bytes(vec![3]) },
+                Outcome::Request { made: Made::Message(Bytes(vec![3])) },
             ),
+            Step::Submit => (Intent::Submit { sha256: digest }, Outcome::Submit { order: "1".into() }),
+            Step::AwaitIssue => (Intent::AwaitIssue {}, Outcome::AwaitIssue {}),
+            Step::Fetch => (Intent::Fetch {}, Outcome::Fetch { certificates: vec![Bytes(vec![3])] }),
             Step::Verify => (Intent::Verify { certificate: digest }, Outcome::Verify {}),
             Step::Install => {
                 let target = Place::new(crate::Scheme::File, &new.path());

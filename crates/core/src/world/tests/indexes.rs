@@ -70,8 +70,7 @@ fn assert_consistent(world: &World, seen: &Seen) {
         assert_eq!(world.certificate(fingerprint).map(AsRef::as_ref), Some(certificate));
         assert_eq!(&world.places_of(fingerprint).into_iter().collect::<BTreeSet<_>>(), places);
         assert_eq!(world.places_of(fingerprint).len(), places.len(), "each place once");
-        let programme = world.programme_of(certificate).map(|programme| programme.name.as_str());
-        let id = identity::id_of("salt", programme, certificate);
+        let id = identity::id_of("salt", world.programme_of(certificate), certificate, None);
         assert_eq!(world.identity_of(fingerprint), Some(id));
         identities.entry(id).or_default().insert(*fingerprint);
         let issued = issuers.entry(&certificate.issuer).or_default();
