@@ -155,7 +155,9 @@ async fn drive(tools: &Tools, number: u64, whom: Requester, again: &Again) -> Re
             },
             Next::Ended => {
                 if job.phase == Phase::Done {
-                    tools.surveyor.unwatch(job.start.old.place.clone()).await;
+                    for old in &job.start.old {
+                        tools.surveyor.unwatch(old.place.clone()).await;
+                    }
                     tools.engine.forget_unwatched().await?;
                 }
                 return tidy(tools, number).await;

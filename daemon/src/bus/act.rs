@@ -282,12 +282,12 @@ fn start(world: &World, id: ItemId, to: Option<&str>, uid: Option<u32>, now: Now
         name: certificate.name.to_string(),
         programme: programme.name.clone(),
         plan: programme.plan.clone(),
-        old: Old {
+        old: vec![Old {
             certificate: certificate.fingerprint,
             role: member.role.to_owned(),
             place,
             not_after: certificate.not_after,
-        },
+        }],
         to,
         uid,
     })

@@ -96,7 +96,7 @@ pub fn job_path(job: u64) -> String {
 
 /// A job as it travels.
 pub fn job(number: u64, job: &Job, world: &World) -> JobView {
-    let done = job.outcomes.len();
+    let done = job.steps_done();
     let active = matches!(job.phase, Phase::Intended(_) | Phase::Waiting(..));
     let step = |(position, step): (usize, &obnova_core::Step)| StepView {
         step: step.as_str().into(),

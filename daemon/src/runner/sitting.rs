@@ -7,7 +7,7 @@ use obnova_core::programme::{NewSecret, SecretRule};
 use obnova_core::{Fingerprint, Problem, Scheme};
 use obnova_secret::Secret;
 
-use super::steps::{Ground, KEY_FILE};
+use super::steps::Ground;
 use super::trouble;
 use crate::bus::agents::Requester;
 use crate::bus::views;
@@ -36,7 +36,7 @@ impl Sitting {
     /// Before the key exists, the old file's secret is asked for and tried on the old file; whether it serves the new one,
     /// too, is the programme's rule. Once the key exists, its own secret is asked for and tried on it.
     pub(super) async fn key_secret(&mut self, ground: &Ground<'_>) -> Result<Option<&Secret>, Problem> {
-        let (_, _, protected) = ground.preflight()?;
+        let (_, protected) = ground.preflight()?;
         if !protected {
             return Ok(None);
         }
@@ -45,7 +45,7 @@ impl Sitting {
         }
         if self.secret.is_none() {
             let rule = ground.programme().await?.secret;
-            let secret = if ground.job.public_key().is_some() {
+            let secret = if ground.job.public_key(ground.job.member()).is_some() {
                 self.secret_of_new_key(ground, &rule).await?
             } else {
                 self.secret_for_new_key(ground, &rule).await?
@@ -75,7 +75,7 @@ impl Sitting {
     }
 
     async fn secret_of_old_key(&self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Secret, Problem> {
-        let place = &ground.job.start.old.place;
+        let place = &ground.old()?.place;
         // Some files have no password at all. Trying costs nothing: a file counts no tries.
         if place.scheme() == Scheme::Pkcs12 {
             let empty = Secret::from_slice(&mut []).map_err(|error| Problem::Internal { detail: error.to_string() })?;
@@ -96,9 +96,9 @@ impl Sitting {
     }
 
     async fn secret_of_new_key(&self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Secret, Problem> {
-        let key = ground.file(KEY_FILE);
+        let key = ground.key_file();
         let mut question = question(ground, rule, &["protect-new"]);
-        let shown = ground.job.start.old.place.path();
+        let shown = ground.old()?.place.path();
         question.args = Some([("path".to_owned(), shown.display().to_string())].into());
         for _ in 0..TRIES {
             let secret = ground.tools.agents.secret(&self.whom, &question).await?;
@@ -114,7 +114,7 @@ impl Sitting {
 
 /// Whether this secret opens the old file; an error if the old key is not there any more.
 async fn opens_old(ground: &Ground<'_>, secret: &Secret) -> Result<bool, Problem> {
-    let old = &ground.job.start.old;
+    let old = ground.old()?;
     let path = old.place.path();
     let changed = || Problem::ChangedMeanwhile { path: path.display().to_string() };
     let opened = match old.place.scheme() {

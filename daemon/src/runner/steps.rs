@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use obnova_core::certificate::KeyAlgorithm;
-use obnova_core::job::{Intent, Job, Outcome};
-use obnova_core::{Fingerprint, Place, Problem, Programme, Step};
+use obnova_core::job::{Intent, Job, NewKey, Old, Outcome};
+use obnova_core::{Fingerprint, Problem, Programme, Step};
 
 use super::sitting::Sitting;
 use super::{Tools, trouble};
@@ -17,10 +16,10 @@ mod request;
 mod retire_old;
 mod verify;
 
-/// The new key, in the job's directory until the renewal has ended.
-pub(super) const KEY_FILE: &str = "key.pem";
-/// The new certificate, likewise.
-pub(super) const CERTIFICATE_FILE: &str = "certificate.der";
+
+const KEY_FILE: &str = "key.pem";
+/// What is made of a request, likewise.
+const REQUESTED_FILE: &str = "certificate.der";
 
 /// What the world says about an intent.
 pub(super) enum Answer {
@@ -50,7 +49,7 @@ pub(super) async fn perform(ground: &Ground<'_>, intent: &Intent, sitting: &mut 
     match intent {
         Intent::Preflight {} => preflight::perform(ground).await,
         Intent::Consent {} => consent::perform(ground, sitting).await,
-        Intent::GenerateKeys { algorithm, file } => generate_keys::perform(ground, *algorithm, file, sitting).await,
+        Intent::GenerateKeys { algorithm, home } => generate_keys::perform(ground, *algorithm, home, sitting).await,
         Intent::Request { request, file } => request::perform(ground, &request.0, file, sitting).await,
         Intent::Verify { .. } => verify::perform(ground, sitting).await,
         Intent::Install { files, .. } => install::perform(ground, files).await,
@@ -63,7 +62,7 @@ pub(super) async fn probe(ground: &Ground<'_>, intent: &Intent) -> Answer {
     match intent {
         // These leave nothing behind in the world: looking, asking and judging again is always right.
         Intent::Preflight {} | Intent::Consent {} | Intent::Verify { .. } | Intent::RetireOld { .. } => Answer::NotYet,
-        Intent::GenerateKeys { file, .. } => generate_keys::probe(ground, file).await,
+        Intent::GenerateKeys { home, .. } => generate_keys::probe(ground, home).await,
         Intent::Request { request, file } => request::probe(ground, &request.0, file),
         Intent::Install { files, .. } => install::probe(ground, files).await,
     }
@@ -80,6 +79,30 @@ pub(super) struct Ground<'run> {
 }
 
 impl Ground<'_> {
+    /// The old certificate that the step is about; of those that are renewed together, the first, where it is about all.
+    pub(super) fn old(&self) -> Result<&Old, Problem> {
+        let old = self.job.start.old.get(self.job.member());
+        old.ok_or_else(|| Problem::Internal { detail: "a renewal of nothing".into() })
+    }
+
+    /// The key that takes its place.
+    pub(super) fn new_key(&self) -> Result<&NewKey, Problem> {
+        self.preflight()?.0.get(self.job.member()).ok_or_else(|| missing(Step::Preflight))
+    }
+
+    /// The name of a file in the job's own directory that belongs to the old certificate of this step alone.
+    pub(super) fn own(&self, name: &str) -> String {
+        match self.job.member() {
+            0 => name.to_owned(),
+            other => format!("{other}-{name}"),
+        }
+    }
+
+    /// The new key's file, in the job's own directory until the renewal has ended.
+    pub(super) fn key_file(&self) -> PathBuf {
+        self.file(&self.own(KEY_FILE))
+    }
+
     /// A file in the job's own directory.
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.tools.pending.join(self.number.to_string()).join(name)
@@ -102,10 +125,10 @@ impl Ground<'_> {
 
     /// DER of the certificate that is renewed.
     pub(super) async fn old_der(&self) -> Result<Vec<u8>, Problem> {
-        let old = &self.job.start.old;
+        let old = self.old()?;
         let der = self.tools.engine.journal().der(old.certificate).await;
         let der = der.map_err(|error| crate::engine::journal_problem(&error))?;
-        der.ok_or_else(|| Problem::ChangedMeanwhile { path: old.place.path().display().to_string() })
+        der.ok_or_else(|| Problem::ChangedMeanwhile { path: old.place.shown() })
     }
 
     /// The certificate that is renewed.
@@ -119,19 +142,19 @@ impl Ground<'_> {
         self.old_certificate().await.map(|certificate| certificate.public_key)
     }
 
-    /// What Preflight found out.
-    pub(super) fn preflight(&self) -> Result<(KeyAlgorithm, &Place, bool), Problem> {
+    /// What Preflight found out: the new keys, and whether a secret protects them.
+    pub(super) fn preflight(&self) -> Result<(&[NewKey], bool), Problem> {
         self.job.preflight().ok_or_else(|| missing(Step::Preflight))
     }
 
     /// DER of the new public key.
     pub(super) fn public_key(&self) -> Result<&[u8], Problem> {
-        self.job.public_key().ok_or_else(|| missing(Step::GenerateKeys))
+        self.job.public_key(self.job.member()).ok_or_else(|| missing(Step::GenerateKeys))
     }
 
     /// DER of the new certificate.
     pub(super) fn certificate(&self) -> Result<&[u8], Problem> {
-        self.job.certificate().ok_or_else(|| missing(Step::Request))
+        self.job.certificate(self.job.member()).ok_or_else(|| missing(Step::Request))
     }
 }
 

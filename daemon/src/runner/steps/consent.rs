@@ -10,14 +10,15 @@ use crate::runner::sitting::Sitting;
 
 pub(super) async fn perform(ground: &Ground<'_>, sitting: &Sitting) -> Result<Outcome, Problem> {
     let start = &ground.job.start;
-    let (algorithm, place, protected) = ground.preflight()?;
+    let (_, protected) = ground.preflight()?;
+    let (new, old) = (ground.new_key()?, ground.old()?);
     let mut args = vec![
         ("name", start.name.clone()),
-        ("not_after", views::time(start.old.not_after)),
-        ("to", place.path().display().to_string()),
-        ("old", start.old.place.path().display().to_string()),
+        ("not_after", views::time(ground.job.not_after())),
+        ("to", new.place.shown()),
+        ("old", old.place.shown()),
         ("programme", start.programme.clone()),
-        ("algorithm", algorithm.to_string()),
+        ("algorithm", new.algorithm.to_string()),
     ];
     if protected {
         args.push(("secret", ground.programme().await?.secret.kind.as_str().to_owned()));

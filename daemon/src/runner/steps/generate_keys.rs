@@ -2,9 +2,9 @@
 
 use obnova_core::Problem;
 use obnova_core::certificate::KeyAlgorithm;
-use obnova_core::job::{Bytes, Intent, Outcome};
+use obnova_core::job::{Bytes, Home, Intent, Outcome};
 
-use super::{Answer, Ground, KEY_FILE};
+use super::{Answer, Ground};
 use crate::helper::{self, HelperError};
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
@@ -12,14 +12,14 @@ use crate::runner::trouble;
 pub(super) async fn prepare(ground: &Ground<'_>, sitting: &mut Sitting) -> Result<Intent, Problem> {
     // Asked and checked before anything is intended: a wrong secret leaves no trace.
     sitting.key_secret(ground).await?;
-    let (algorithm, ..) = ground.preflight()?;
-    Ok(Intent::GenerateKeys { algorithm, file: KEY_FILE.into() })
+    let new = ground.new_key()?;
+    Ok(Intent::GenerateKeys { algorithm: new.algorithm, home: new.home.clone() })
 }
 
 pub(super) async fn perform(
     ground: &Ground<'_>,
     algorithm: KeyAlgorithm,
-    file: &str,
+    home: &Home,
     sitting: &mut Sitting,
 ) -> Result<Outcome, Problem> {
     let kind = match algorithm {
@@ -30,6 +30,7 @@ pub(super) async fn perform(
         KeyAlgorithm::P384 => helper::KeyAlgorithm::P384,
         other => return Err(Problem::UnsupportedKey { algorithm: other.to_string() }),
     };
+    let Home::File(file) = home else { return Err(Problem::Internal { detail: "no card".into() }) };
     ground.make_directory()?;
     let path = ground.file(file);
     let secret = sitting.key_secret(ground).await?;
@@ -38,7 +39,8 @@ pub(super) async fn perform(
     Ok(Outcome::GenerateKeys { public_key: Bytes(spki) })
 }
 
-pub(super) async fn probe(ground: &Ground<'_>, file: &str) -> Answer {
+pub(super) async fn probe(ground: &Ground<'_>, home: &Home) -> Answer {
+    let Home::File(file) = home else { return Answer::Unknown(Problem::Internal { detail: "no card".into() }) };
     let path = ground.file(file);
     match ground.tools.helper.public_half(&path).await {
         Ok(Some(spki)) => Answer::Happened(Outcome::GenerateKeys { public_key: Bytes(spki) }),

@@ -6,7 +6,7 @@ use obnova_core::job::{InstallFile, Intent, Outcome};
 use obnova_core::{Certificate, Fingerprint, Place, Problem, Scheme};
 
 use super::request::write_whole;
-use super::{Answer, Ground, KEY_FILE};
+use super::{Answer, Ground};
 use crate::helper::{Bytes, Format, Product};
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
@@ -54,15 +54,15 @@ impl Layout {
 }
 
 pub(super) async fn prepare(ground: &Ground<'_>, sitting: &mut Sitting) -> Result<Intent, Problem> {
-    let (_, place, _) = ground.preflight()?;
-    let layout = Layout::of(&ground.job.start.old.place);
+    let place = &ground.new_key()?.place;
+    let layout = Layout::of(&ground.old()?.place);
     let mut files = Vec::new();
     for (path, mode) in layout.files(place)? {
         let private = mode == PRIVATE;
-        let staged = if private { "private" } else { "public" };
+        let staged = ground.own(if private { "private" } else { "public" });
         let sha256 =
-            if private { stage_private(ground, layout, staged, sitting).await? } else { stage_public(ground, staged)? };
-        files.push(InstallFile { staged: staged.into(), target: Place::new(Scheme::File, &path), mode, sha256 });
+            if private { stage_private(ground, layout, &staged, sitting).await? } else { stage_public(ground, &staged)? };
+        files.push(InstallFile { staged, target: Place::new(Scheme::File, &path), mode, sha256 });
     }
     Ok(Intent::Install { place: place.clone(), files })
 }
@@ -77,7 +77,7 @@ async fn stage_private(
     let certificate = Certificate::from_der(der).map_err(|error| Problem::Internal { detail: error.to_string() })?;
     let out = ground.file(staged);
     let product = Product {
-        key: ground.file(KEY_FILE).as_path().into(),
+        key: ground.key_file().as_path().into(),
         certificate: Bytes(der.to_vec()),
         chain: Vec::new(),
         friendly_name: Some(certificate.name.to_string()),

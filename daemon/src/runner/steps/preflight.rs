@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use obnova_core::job::Outcome;
+use obnova_core::job::{Home, NewKey, Outcome};
 use obnova_core::{Fingerprint, Place, Problem, Scheme};
 use rustix::fs::Access;
 
-use super::Ground;
+use super::{Ground, KEY_FILE};
 use super::install::Layout;
 use crate::helper::HelperError;
 use crate::runner::trouble;
 
 pub(super) async fn perform(ground: &Ground<'_>) -> Result<Outcome, Problem> {
-    let old = &ground.job.start.old;
+    let old = ground.old()?;
     let path = old.place.path();
     let (place, fingerprint) = (old.place.clone(), old.certificate);
     let still_there = ground.tools.engine.read(move |state| {
@@ -48,7 +48,8 @@ pub(super) async fn perform(ground: &Ground<'_>) -> Result<Outcome, Problem> {
         None => free_place(&old.place, layout, ground.tools.clock.now())?,
     };
     check_target(&place, layout)?;
-    Ok(Outcome::Preflight { algorithm, place, protected })
+    let key = NewKey { algorithm, place, home: Home::File(KEY_FILE.into()) };
+    Ok(Outcome::Preflight { keys: vec![key], protected })
 }
 
 /// The first free name beside the old file: its own with today's date.

@@ -5,16 +5,18 @@ use std::path::Path;
 
 use chrono::Duration;
 use obnova_core::Problem;
-use obnova_core::job::{Bytes, Intent, Outcome};
+use obnova_core::job::{Bytes, Intent, Made, Outcome};
 use obnova_core::programme::Authority;
 
-use super::{Answer, CERTIFICATE_FILE, Ground};
+use super::{Answer, Ground, REQUESTED_FILE};
 use crate::authorities::self_signed;
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
 
 pub(super) async fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
-    let Authority::SelfSigned { validity_days } = ground.programme().await?.authority;
+    let Authority::SelfSigned { validity_days } = ground.programme().await?.authority else {
+        return Err(Problem::Internal { detail: "no authority".into() });
+    };
     let old = ground.old_certificate().await?;
     let life = validity_days.map_or(old.not_after - old.not_before, |days| Duration::days(i64::from(days)));
     let from = ground.tools.clock.now().to_utc();
@@ -26,7 +28,7 @@ pub(super) async fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
         not_after: from + life,
     };
     let request = request.encode().map_err(|error| Problem::Internal { detail: error.to_string() })?;
-    Ok(Intent::Request { request: Bytes(request), file: CERTIFICATE_FILE.into() })
+    Ok(Intent::Request { request: Bytes(request), file: ground.own(REQUESTED_FILE) })
 }
 
 pub(super) async fn perform(
@@ -35,7 +37,7 @@ pub(super) async fn perform(
     file: &str,
     sitting: &mut Sitting,
 ) -> Result<Outcome, Problem> {
-    let key = ground.file(super::KEY_FILE);
+    let key = ground.key_file();
     let secret = sitting.key_secret(ground).await?;
     let signature = ground.tools.helper.sign(&key, request, ground.public_key()?, secret).await;
     let signature = signature.map_err(|error| trouble::helper(&error, &key))?;
@@ -43,14 +45,14 @@ pub(super) async fn perform(
         self_signed::assemble(request, &signature).map_err(|error| Problem::Internal { detail: error.to_string() })?;
     let path = ground.file(file);
     write_whole(&path, &certificate).map_err(|error| trouble::io(&error, &path))?;
-    Ok(Outcome::Request { certificate: Bytes(certificate) })
+    Ok(Outcome::Request { made: Made::Certificate(Bytes(certificate)) })
 }
 
 pub(super) fn probe(ground: &Ground<'_>, request: &[u8], file: &str) -> Answer {
     let path = ground.file(file);
     match std::fs::read(&path) {
         Ok(certificate) if self_signed::answers(&certificate, request) => {
-            Answer::Happened(Outcome::Request { certificate: Bytes(certificate) })
+            Answer::Happened(Outcome::Request { made: Made::Certificate(Bytes(certificate)) })
         }
         Ok(_) => Answer::Unknown(Problem::Unclear { step: "request".into(), path: path.display().to_string() }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Answer::NotYet,

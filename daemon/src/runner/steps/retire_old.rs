@@ -6,8 +6,7 @@ use obnova_core::{Fingerprint, Place, Problem};
 use super::Ground;
 
 pub(super) fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
-    let (_, place, _) = ground.preflight()?;
-    Ok(Intent::RetireOld { place: place.clone() })
+    Ok(Intent::RetireOld { place: ground.new_key()?.place.clone() })
 }
 
 pub(super) async fn perform(ground: &Ground<'_>, place: &Place) -> Result<Outcome, Problem> {
@@ -18,7 +17,7 @@ pub(super) async fn perform(ground: &Ground<'_>, place: &Place) -> Result<Outcom
     let seen = ground.tools.engine.read(move |state| state.world.places_of(&new).contains(&there)).await?;
     // What was installed must be found by the same way as by everybody else, before the old is let go.
     if !seen {
-        return Err(Problem::Unclear { step: "install".into(), path: place.path().display().to_string() });
+        return Err(Problem::Unclear { step: "install".into(), path: place.shown() });
     }
     Ok(Outcome::RetireOld {})
 }

@@ -4,7 +4,7 @@ use obnova_core::certificate::Certificate;
 use obnova_core::job::{Intent, Outcome};
 use obnova_core::{Fingerprint, Problem};
 
-use super::{Ground, KEY_FILE};
+use super::Ground;
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
 
@@ -30,7 +30,7 @@ pub(super) async fn perform(ground: &Ground<'_>, sitting: &mut Sitting) -> Resul
         return Err(failed(check));
     }
     ground.tools.helper.judge(der, der).await.map_err(|_| failed("signature"))?;
-    let key = ground.file(KEY_FILE);
+    let key = ground.key_file();
     let secret = sitting.key_secret(ground).await?;
     ground.tools.helper.trial(&key, der, secret).await.map_err(|error| trouble::helper(&error, &key))?;
     Ok(Outcome::Verify {})
