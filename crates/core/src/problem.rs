@@ -61,6 +61,58 @@ pub enum Problem {
     KeyMismatch { path: String },
     /// The file has changed since the renewal began.
     ChangedMeanwhile { path: String },
+    // --- cards ---
+    /// The card is in no reader.
+    CardAbsent { card: String },
+    /// The card was pulled while it worked.
+    CardRemoved { card: String },
+    /// Another program holds the card.
+    CardBusy { card: String, program: String },
+    /// Another program has opened the card with its PIN: the counter cannot be read.
+    CardOpened { card: String },
+    /// The reader is for the session in front.
+    NotInFront { card: String },
+    /// No service for cards runs.
+    NoCardService { detail: String },
+    /// The PIN is wrong; so many tries are left, where the card says.
+    WrongPin { card: String, left: String },
+    /// The PIN is blocked.
+    PinBlocked { card: String },
+    /// The PUK is wrong; so many tries are left, where the card says.
+    WrongPuk { card: String, left: String },
+    /// The PUK is blocked.
+    PukBlocked { card: String },
+    /// The management key is wrong, and is not tried again.
+    WrongManagementKey { card: String },
+    /// The card has too few free places.
+    CardFull { card: String, needed: String, free: String },
+    /// The card would have to destroy the old key (what a PIV card can do: `retires`, `fixed`).
+    CardKeepsNothing { card: String, can: String },
+    /// The card makes no keys of this kind.
+    CardAlgorithm { card: String, algorithm: String },
+    /// The old key is not on the card.
+    CardKeyGone { card: String, spot: String },
+    /// Something lies on the card where the new key should go.
+    CardOccupied { card: String, spot: String },
+    /// The card cannot do this.
+    CardUnable { card: String, what: String },
+    /// Nobody touched the card in time.
+    NotTouched { card: String },
+    /// The card answered what makes no sense.
+    CardFailed { card: String, detail: String },
+    /// The maker's module ended, or did not answer in time.
+    ModuleFailed { card: String, module: String, detail: String },
+    /// The new key failed its trial on the card.
+    CardTrialFailed { card: String, spot: String },
+    /// The certificates that belong together are not all here.
+    TwinMissing { role: String },
+    /// The certificates that belong together lie in different places.
+    TwinsApart { role: String },
+    // --- the authority ---
+    /// The authority has not issued yet.
+    NotYetIssued { order: String },
+    /// The authority refuses.
+    AuthorityRefused { reason: String },
     // --- renewing ---
     /// No programme renews it.
     NoProgramme {},
@@ -119,13 +171,15 @@ impl Problem {
     pub fn who(&self) -> Who {
         match self {
             Self::HelperFailed { .. }
+            | Self::ModuleFailed { .. }
+            | Self::NoCardService { .. }
             | Self::Internal { .. }
             | Self::Quarantined { .. }
             | Self::NotAuthorized {}
             | Self::JournalDamaged { .. }
             | Self::JournalNewer { .. }
             | Self::StateUnusable { .. } => Who::Administrator,
-            Self::NoProgramme {} => Who::Authority,
+            Self::NoProgramme {} | Self::NotYetIssued { .. } | Self::AuthorityRefused { .. } => Who::Authority,
             _ => Who::You,
         }
     }

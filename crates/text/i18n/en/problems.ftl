@@ -127,3 +127,71 @@ problem-output = The output could not be written: { $detail }.
 # A kind that this version does not know.
 problem-other = Something is wrong: { $words }.
     .hint = This tells more: journalctl --user -u obnovad
+
+# Cards.
+problem-card-absent = The card “{ $card }” is in no reader.
+    .hint = Insert it; Obnova goes on by itself.
+problem-card-removed = The card “{ $card }” was pulled out while it worked. Nothing on it is lost.
+    .hint = Insert it again; Obnova looks what had been done, and goes on by itself.
+problem-card-busy = The card “{ $card }” is in use by { $program ->
+    [unknown] another program
+   *[other] { $program }
+}.
+    .hint = Close that program. Then go on: obnova resume { $name_quoted } --wait
+problem-card-opened = Another program has opened the card “{ $card }” with its PIN, so it cannot be told how many tries are left.
+    .hint = Close that program or take the card out and insert it again. Then: obnova resume { $name_quoted } --wait
+problem-not-in-front = The reader of the card “{ $card }” belongs to whoever sits at the screen.
+    .hint = Log in at this computer itself; Obnova goes on as soon as it may.
+problem-no-card-service = The computer's service for smart cards does not answer: { $detail }.
+    .hint = Install or start it: sudo systemctl start pcscd.socket
+problem-wrong-pin = The PIN was wrong. { $left ->
+    [unknown] The card does not say how many tries are left.
+    [1] One try is left before it locks.
+   *[other] { $left } tries are left before it locks.
+}
+    .hint = When you are sure of the PIN: obnova resume { $name_quoted } --wait
+problem-pin-blocked = The PIN of the card “{ $card }” is blocked after too many wrong tries. Its keys are still there.
+    .hint = With the PUK from the letter that came with the card: obnova card unblock
+problem-wrong-puk = The PUK was wrong. { $left ->
+    [unknown] The card does not say how many tries are left.
+    [1] One try is left; after it the card cannot be rescued.
+   *[other] { $left } tries are left.
+}
+    .hint = Look for the letter that came with the card before you try again: obnova card unblock
+problem-puk-blocked = The PUK of the card “{ $card }” is blocked, too. The card cannot be opened any more.
+    .hint = Ask whoever issued the card for a new one.
+problem-wrong-management-key = The management key of the card “{ $card }” is wrong. It was tried once and is not tried again.
+    .hint = Ask your administrator for it. Then: obnova resume { $name_quoted } --wait
+problem-card-full = The card “{ $card }” has too little room: { $needed } free slots are needed, it has { $free }.
+    .hint = See what is on it: obnova card show. Obnova never deletes a key; its maker's program can.
+problem-card-keeps-nothing = The card “{ $card }” { $can ->
+    [retires] can make a new key beside the old one only for decryption
+   *[other] cannot make a new key beside the old one
+}, and the old one must not be destroyed before the new one works.
+    .hint = Renew at the authority's own page, or ask for a new card. Nothing on this one was changed.
+problem-card-algorithm = The card “{ $card }” makes no keys of the kind { $algorithm }.
+    .hint = Ask whoever issued it for a card that does.
+problem-card-key-gone = The old key is not on the card “{ $card }” any more (slot { $spot }).
+    .hint = See what is on it: obnova card show. If it is the wrong card, insert the right one.
+problem-card-occupied = On the card “{ $card }”, something lies where the new key should go (slot { $spot }). It was left alone.
+    .hint = See what is on it: obnova card show. Then start anew: obnova cancel { $name_quoted }, obnova renew { $name_quoted } --wait
+problem-card-unable = The card “{ $card }” cannot do this: { $what }.
+    .hint = Renew at the authority's own page, or ask for a new card.
+problem-not-touched = The card “{ $card }” waited for a touch that did not come.
+    .hint = Touch it when it blinks: obnova resume { $name_quoted } --wait
+problem-card-failed = The card “{ $card }” answered in a way that makes no sense: { $detail }.
+    .hint = Take it out, insert it again, and go on: obnova resume { $name_quoted } --wait
+problem-module-failed = The program that the card's maker supplies ({ $module }) failed: { $detail }.
+    .hint = Update it, or ask its maker. Then: obnova resume { $name_quoted } --wait
+problem-card-trial-failed = The new key on the card “{ $card }” did not pass its trial (slot { $spot }). The old one stays in use.
+    .hint = Take the card out, insert it again, and go on: obnova resume { $name_quoted } --wait
+problem-twin-missing = The certificate that belongs to it is not there: { $role }.
+    .hint = Both are renewed together. Insert the card that holds both, or ask the authority.
+problem-twins-apart = The certificate that belongs to it lies elsewhere: { $role }.
+    .hint = Both are renewed together and must lie on one card. Ask the authority.
+
+# The authority.
+problem-not-yet-issued = The authority has taken the request ({ $order }) and has not issued yet.
+    .hint = If it waits for a payment or an approval, see to that. Then: obnova resume { $name_quoted } --wait
+problem-authority-refused = The authority refuses: { $reason }.
+    .hint = Ask the authority. The old certificate stays as it is.
