@@ -1,3 +1,75 @@
 //! The protocols spoken to whoever issues. What is asked for and when is the runner's.
 
+use chrono::{DateTime, Utc};
+use obnova_core::Problem;
+
 pub mod self_signed;
+pub mod signed_request;
+pub mod simulated;
+
+use simulated::{Refusal, Rules, Simulated};
+
+/// Who issues, as a renewal speaks to them.
+pub(crate) enum Issuer<'run> {
+    /// The new key signs its own certificate: nobody is asked.
+    Oneself,
+    /// The authority of rehearsals.
+    Simulated {
+        /// It.
+        authority: &'run Simulated,
+        /// What the programme says of it.
+        rules: Rules,
+        /// Its clock.
+        now: DateTime<Utc>,
+    },
+}
+
+impl Issuer<'_> {
+    /// Sends the requests, all or none; how it calls the order. The same bytes again bring the same order.
+    pub(crate) async fn submit(&self, messages: &[&[u8]]) -> Result<String, Problem> {
+        match self {
+            Self::Oneself => Err(nobody()),
+            Self::Simulated { authority, rules, now } => authority.submit(messages, *rules, *now).await.map_err(refused),
+        }
+    }
+
+    /// The order of these very requests, if it has them.
+    pub(crate) async fn order_of(&self, messages: &[&[u8]]) -> Result<Option<String>, Problem> {
+        match self {
+            Self::Oneself => Err(nobody()),
+            Self::Simulated { authority, .. } => authority.order_of(messages).await.map_err(refused),
+        }
+    }
+
+    /// Whether it has issued.
+    pub(crate) async fn issued(&self, order: &str) -> Result<bool, Problem> {
+        match self {
+            Self::Oneself => Err(nobody()),
+            Self::Simulated { authority, .. } => authority.issued(order).await.map_err(refused),
+        }
+    }
+
+    /// The certificates (DER), in the order of the requests.
+    pub(crate) async fn fetch(&self, order: &str) -> Result<Vec<Vec<u8>>, Problem> {
+        match self {
+            Self::Oneself => Err(nobody()),
+            Self::Simulated { authority, .. } => authority.fetch(order).await.map_err(refused),
+        }
+    }
+
+    /// The certificate (DER) of who must have signed this one.
+    pub(crate) async fn issuer(&self, certificate: &[u8]) -> Result<Vec<u8>, Problem> {
+        match self {
+            Self::Oneself => Ok(certificate.to_vec()),
+            Self::Simulated { authority, .. } => authority.ca().await.map_err(refused),
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    Problem::AuthorityRefused { reason: refusal.to_string() }
+}
+
+fn nobody() -> Problem {
+    Problem::Internal { detail: "a self-made certificate is asked for from nobody".into() }
+}

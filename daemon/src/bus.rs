@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use zbus::Connection;
 use zbus::object_server::SignalEmitter;
 
+use crate::cards::Cards;
 use crate::engine::{Engine, Publication};
 use crate::runner::Runner;
 use crate::stores::Surveyor;
@@ -31,6 +32,8 @@ pub struct Desk {
     pub engine: Engine,
     /// Who does the renewals.
     pub runner: Runner,
+    /// Who reaches cards.
+    pub cards: Cards,
     /// Who looks into the places.
     pub surveyor: Surveyor,
     /// Who can be asked.

@@ -1,4 +1,155 @@
 //! Smart cards and tokens: who is in which reader, what lies on it, and what a renewal does with it, one transaction for each step.
 //! Owns no state of a renewal and asks no person.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use obnova_core::card::{Card, Presence};
+use obnova_core::certificate::Certificate;
+use obnova_core::world::{Condition, Found, Sight};
+use obnova_core::{Place, Problem, Scheme};
+use tokio::sync::{mpsc, watch};
+
+use crate::engine::Engine;
+use crate::helper::Helper;
+use crate::stores::{Sighting, Stamp};
+
+pub mod modules;
+pub mod secrets;
 pub mod step;
+pub mod survey;
+
+use modules::Module;
+use secrets::Secrets;
+use step::{CardAnswer, CardError, CardStep};
+use survey::News;
+
+/// The cards that can be reached. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Cards {
+    helper: Helper,
+    modules: Arc<[Module]>,
+    /// Which module showed a token last. Shared by all who use it; a wrong entry costs a search.
+    shown_by: Arc<Mutex<BTreeMap<Place, Module>>>,
+    /// The cards that are in readers now, by their places.
+    present: Arc<watch::Sender<BTreeMap<Place, Card>>>,
+}
+
+impl Cards {
+    /// Begins to listen for readers; the news is for [`survey::survey`].
+    pub fn start(helper: Helper, modules: Vec<Module>) -> (Self, mpsc::Receiver<News>) {
+        let (news, received) = mpsc::channel(16);
+        let present = Arc::new(watch::Sender::new(BTreeMap::new()));
+        drop(news);
+        (Self { helper, modules: modules.into(), shown_by: Arc::default(), present }, received)
+    }
+
+    /// Takes one step at a card: one transaction.
+    pub async fn perform(&self, place: &Place, step: CardStep, secrets: Secrets) -> Result<CardAnswer, CardError> {
+        if place.scheme() == Scheme::Piv {
+            return Err(CardError::Absent {});
+        }
+        let module = self.module_of(place).await?;
+        let opens = if step == (CardStep::Unblock {}) { &secrets.puk } else { &secrets.pin };
+        let answer = self.helper.token(&module, place, &step, opens.as_deref(), secrets.new_pin.as_deref()).await;
+        if matches!(answer, Err(CardError::Absent {})) {
+            self.shown().remove(place);
+        }
+        answer
+    }
+
+    /// The cards that a place names, of those that can be reached now.
+    pub async fn matching(&self, place: &Place) -> Result<Vec<Card>, CardError> {
+        let present = self.present();
+        let here: Vec<Card> = present.into_values().filter(|card| card.place.is_within(place)).collect();
+        if place.scheme() == Scheme::Piv || !here.is_empty() {
+            return Ok(here);
+        }
+        Ok(self.tokens().await.into_iter().filter(|card| card.place.is_within(place)).collect())
+    }
+
+    /// How a person calls the card: by its own label where it has been seen, else by what its place tells.
+    pub fn label(&self, place: &Place) -> String {
+        self.present.borrow().get(place).map_or_else(|| place.name(), |card| card.label.clone())
+    }
+
+    /// Ready as soon as the card is in a reader.
+    pub async fn inserted(&self, place: &Place) {
+        let mut present = self.present.subscribe();
+        // An error means that there is no sender any more: no card will come.
+        if present.wait_for(|present| present.contains_key(place)).await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// The cards that are in readers now.
+    pub fn present(&self) -> BTreeMap<Place, Card> {
+        self.present.borrow().clone()
+    }
+
+    fn set_present(&self, present: BTreeMap<Place, Card>) {
+        self.present.send_replace(present);
+    }
+
+    /// What lies in all readers, after something has changed in one.
+    async fn look_into(&self, _reader: &str) -> BTreeMap<Place, Card> {
+        self.present()
+    }
+
+    /// What lies in all readers, and on the tokens of software that are watched.
+    async fn look_everywhere(&self, engine: &Engine) -> Result<BTreeMap<Place, Card>, Problem> {
+        let tokens = engine.read(|state| state.world.watches().any(|place| place.scheme() == Scheme::Pkcs11)).await?;
+        // Loading every maker's module is only worth it where somebody has a token.
+        let cards = if tokens { self.tokens().await } else { Vec::new() };
+        Ok(cards.into_iter().map(|card| (card.place.clone(), card)).collect())
+    }
+
+    /// The tokens that all modules show. A module that fails hides no other.
+    async fn tokens(&self) -> Vec<Card> {
+        let mut all: Vec<Card> = Vec::new();
+        for module in self.modules.iter() {
+            match self.helper.tokens(module).await {
+                Ok(cards) => {
+                    let new = |card: &Card| all.iter().all(|other| other.place != card.place);
+                    let cards: Vec<Card> = cards.into_iter().filter(new).collect();
+                    self.shown().extend(cards.iter().map(|card| (card.place.clone(), module.clone())));
+                    all.extend(cards);
+                }
+                Err(error) => tracing::warn!(module = %module.path.display(), %error, "a module shows no tokens"),
+            }
+        }
+        all
+    }
+
+    async fn module_of(&self, place: &Place) -> Result<Module, CardError> {
+        let known = self.shown().get(place).cloned();
+        if let Some(module) = known {
+            return Ok(module);
+        }
+        self.tokens().await;
+        self.shown().get(place).cloned().ok_or(CardError::Absent {})
+    }
+
+    fn shown(&self) -> std::sync::MutexGuard<'_, BTreeMap<Place, Module>> {
+        // Whole values are put in and taken out: what a panicked holder left is right all the same.
+        self.shown_by.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was seen on a card, as the world takes note of it: the certificates that lie there, without those that other programs keep
+/// in retired slots for themselves.
+pub fn sighting(card: &Card) -> Sighting {
+    let (mut certificates, mut ders) = (Vec::new(), Vec::new());
+    for state in &card.spots {
+        let Some(der) = &state.certificate else { continue };
+        // What is no certificate is told by `card show`, not by a warning.
+        let Ok(certificate) = Certificate::from_der(&der.0) else { continue };
+        let foreign = card.place.scheme() == Scheme::Piv && state.spot.is_retired() && certificate.self_issued();
+        if !foreign {
+            certificates.push(Found { certificate: Arc::new(certificate), key: state.key != Presence::Free });
+            ders.push(der.0.clone());
+        }
+    }
+    let sight = Sight { condition: Condition::Readable, certificates };
+    Sighting { place: card.place.clone(), stamp: Stamp(0), sight: Some(sight), der: ders }
+}

@@ -421,6 +421,10 @@ fn touched_by(entry: &Entry, world: &World) -> Vec<ItemId> {
 
 /// The record of another certificate having taken the place of one.
 fn replacement(before: &Sight, after: &Sight, place: &obnova_core::Place) -> Option<Record> {
+    // On a card, several lie side by side, and come and go.
+    if place.scheme().is_card() {
+        return None;
+    }
     let [old, ..] = before.certificates.as_slice() else { return None };
     let [new, ..] = after.certificates.as_slice() else { return None };
     let fingerprint = |found: &Found| found.certificate.fingerprint;

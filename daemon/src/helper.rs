@@ -17,7 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 pub use protocol::{
-    Bytes, FilePath, Format, HelperError, InspectedKey, KeyAlgorithm, Opened, OpenedCertificate, Product, Sha256,
+    Bytes, Challenge, FilePath, Format, HelperError, InspectedKey, KeyAlgorithm, Opened, OpenedCertificate, Product, Sha256,
 };
 use protocol::{MAX_FRAME, Request};
 
@@ -97,6 +97,16 @@ impl Helper {
     pub async fn sign(&self, key: &Path, message: &[u8], spki: &[u8], secret: Option<&Secret>) -> Result<Vec<u8>, HelperError> {
         let request = Request::Sign { key: key.into(), message: message.into(), spki: spki.into(), secret: secret.is_some() };
         self.ask::<Bytes>(&request, secret.as_slice()).await.map(|signature| signature.0)
+    }
+
+    /// Verifies a signature as [`sign`](Self::sign) makes them, by the public key alone: for keys that lie on cards.
+    pub async fn verify(&self, spki: &[u8], message: &[u8], signature: &[u8]) -> Result<(), HelperError> {
+        self.ask(&Request::Verify { spki: spki.into(), message: message.into(), signature: signature.into() }, &[]).await
+    }
+
+    /// Makes up something that only the holder of the key `spki` can open.
+    pub async fn challenge(&self, spki: &[u8]) -> Result<Challenge, HelperError> {
+        self.ask(&Request::Challenge { spki: spki.into() }, &[]).await
     }
 
     /// Verifies that `certificate` (DER) is strictly encoded, names the subject of `issuer` (DER) as its issuer, and was

@@ -28,9 +28,13 @@ use tokio::sync::{Notify, mpsc};
 use zbus::fdo::RequestNameFlags;
 use zbus::{Connection, MessageStream};
 
+use authorities::simulated::Simulated;
 use bus::Desk;
 use bus::agents::{Agents, Requester};
 use bus::views::Household;
+use cards::Cards;
+use cards::modules::Module;
+use cards::survey::News;
 use clock::Clock;
 use config::Settings;
 use engine::{Engine, EngineError, Loaded};
@@ -55,6 +59,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Who touches keys.
     pub helper: Helper,
+    /// The PKCS#11 modules that may show tokens.
+    pub modules: Vec<Module>,
     /// Whose items these are.
     pub household: Household,
     /// Only this user may call; `None` over a socket pair.
@@ -129,7 +135,8 @@ impl RunError {
 pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     let _lock = lock(&parts.state_dir)?;
     let (journal, contents) = Journal::open(&parts.state_dir)?;
-    let known = contents.seen.iter().map(|seen| (seen.place.clone(), seen.stamp)).collect();
+    let of_file = |place: &Place| !place.scheme().is_card();
+    let known = contents.seen.iter().filter(|seen| of_file(&seen.place)).map(|seen| (seen.place.clone(), seen.stamp)).collect();
     let (publish, publications) = mpsc::unbounded_channel();
     let notifiers = Arc::new(AtomicUsize::new(0));
     let world = World::new(parts.programmes);
@@ -139,9 +146,12 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     let (surveyor, surveying) = Surveyor::start(parts.helper.clone(), known, sightings).map_err(RunError::Watching)?;
     let unfinished: Vec<u64> = loaded.world().jobs().filter(|(_, job)| !job.is_ended()).map(|(number, _)| number).collect();
     let engine = loaded.start();
+    let (cards, card_news) = Cards::start(parts.helper.clone(), parts.modules);
     let agents = Agents::new(parts.connection.clone(), notifiers);
     let runner = Runner::new(Tools {
         engine: engine.clone(),
+        cards: cards.clone(),
+        simulated: Simulated::at(parts.state_dir.join("simulated-authority"), parts.helper.clone()),
         helper: parts.helper,
         agents: Arc::clone(&agents),
         surveyor: surveyor.clone(),
@@ -152,6 +162,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         engine: engine.clone(),
         runner: runner.clone(),
         surveyor: surveyor.clone(),
+        cards: cards.clone(),
         agents,
         household: parts.household,
         only_uid: parts.only_uid,
@@ -172,6 +183,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     changed.notify_one();
 
     let look = tokio::spawn(look(engine.clone(), surveyor, parts.settings.watch, seen));
+    let look_at_cards = tokio::spawn(at_cards(cards, engine.clone(), runner.clone(), card_news));
     let speak = service::speak(desk.clone(), Arc::clone(&changed));
     let moved = Arc::new(Notify::new());
     let publishing = {
@@ -193,6 +205,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     };
     service::stopping();
     look.abort();
+    look_at_cards.abort();
     runner.stop_all().await;
     let (sequence, chain) = journal.head().await?;
     tracing::info!(records = sequence, head = %chain, "stopped");
@@ -235,7 +248,8 @@ async fn look(engine: Engine, surveyor: Surveyor, configured: Vec<Place>, mut se
             })
             .await?;
         engine.forget_unwatched().await?;
-        let roots: Vec<Place> = engine.read(|state| state.world.watches().cloned().collect()).await?;
+        let files = |place: &&Place| !place.scheme().is_card();
+        let roots: Vec<Place> = engine.read(move |state| state.world.watches().filter(files).cloned().collect()).await?;
         let sightings = surveyor.watch_all(roots).await;
         engine.see(sightings).await?;
         while let Some(sightings) = seen.recv().await {
@@ -245,6 +259,13 @@ async fn look(engine: Engine, surveyor: Surveyor, configured: Vec<Place>, mut se
     };
     if let Err(problem) = looked.await {
         tracing::error!(%problem, "the places are watched no more");
+    }
+}
+
+/// Looks at cards, now and as they come and go.
+async fn at_cards(cards: Cards, engine: Engine, runner: Runner, news: mpsc::Receiver<News>) {
+    if let Err(problem) = cards::survey::survey(cards, engine, runner, news).await {
+        tracing::error!(%problem, "cards are watched no more");
     }
 }
 

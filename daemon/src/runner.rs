@@ -13,16 +13,19 @@ use obnova_core::record::Record;
 use obnova_core::{Problem, Step};
 use tokio::task::JoinHandle;
 
+use crate::authorities::simulated::Simulated;
 use crate::bus::agents::{Agents, Requester};
+use crate::cards::Cards;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::helper::Helper;
 use crate::stores::Surveyor;
 
+mod at_card;
 mod halt;
 pub(crate) mod sitting;
 mod steps;
-mod trouble;
+pub(crate) mod trouble;
 
 use sitting::Sitting;
 use steps::{Answer, Ground};
@@ -33,6 +36,10 @@ pub struct Tools {
     pub engine: Engine,
     /// Does what needs a key or a secret.
     pub helper: Helper,
+    /// Reaches cards and tokens.
+    pub cards: Cards,
+    /// Issues what rehearsals ask for.
+    pub simulated: Simulated,
     /// Asks the person.
     pub agents: Arc<Agents>,
     /// Is told of new places.

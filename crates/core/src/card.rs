@@ -139,7 +139,8 @@ impl Spot {
         Self(format!("{slot:02x}"))
     }
 
-    fn is_retired(&self) -> bool {
+    /// A PIV slot for keys that were replaced.
+    pub fn is_retired(&self) -> bool {
         self.slot().is_some_and(|slot| RETIRED.contains(&slot))
     }
 }

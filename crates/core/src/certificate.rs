@@ -173,6 +173,12 @@ impl Certificate {
         })
     }
 
+    /// DER of the `SubjectPublicKeyInfo` in the DER of a certificate.
+    pub fn public_key_in(der: &[u8]) -> Result<Vec<u8>, CertificateError> {
+        let (_, parsed) = X509Certificate::from_der(der).map_err(|error| CertificateError::Malformed(error.to_string()))?;
+        Ok(parsed.public_key().raw.to_vec())
+    }
+
     /// Subject and issuer are the same name.
     pub fn self_issued(&self) -> bool {
         self.subject.as_ref() == self.issuer.as_ref()

@@ -40,21 +40,21 @@ pub enum SelfSignedError {
 
 /// `TBSCertificate` (RFC 5280 section 4.1), the names and the key taken as they are, byte for byte.
 #[derive(Clone, Debug, Sequence)]
-struct TbsCertificate {
+pub(super) struct TbsCertificate {
     #[asn1(context_specific = "0", tag_mode = "EXPLICIT", default = "version_1")]
     version: u8,
-    serial: Int,
+    pub(super) serial: Int,
     signature: AlgorithmIdentifierOwned,
-    issuer: Any,
+    pub(super) issuer: Any,
     validity: Validity,
-    subject: Any,
-    public_key: Any,
+    pub(super) subject: Any,
+    pub(super) public_key: Any,
     #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
     issuer_id: Option<BitString>,
     #[asn1(context_specific = "2", tag_mode = "IMPLICIT", optional = "true")]
     subject_id: Option<BitString>,
     #[asn1(context_specific = "3", tag_mode = "EXPLICIT", optional = "true")]
-    extensions: Option<Vec<Extension>>,
+    pub(super) extensions: Option<Vec<Extension>>,
 }
 
 fn version_1() -> u8 {
@@ -68,7 +68,7 @@ struct Validity {
 }
 
 #[derive(Clone, Debug, Choice)]
-enum Time {
+pub(super) enum Time {
     #[asn1(type = "UTCTime")]
     Utc(UtcTime),
     #[asn1(type = "GeneralizedTime")]
@@ -76,16 +76,16 @@ enum Time {
 }
 
 #[derive(Clone, Debug, Sequence)]
-struct Extension {
-    id: ObjectIdentifier,
+pub(super) struct Extension {
+    pub(super) id: ObjectIdentifier,
     #[asn1(default = "Default::default")]
     critical: bool,
     value: OctetString,
 }
 
 #[derive(Clone, Debug, Sequence)]
-struct Certificate {
-    tbs: Any,
+pub(super) struct Certificate {
+    pub(super) tbs: Any,
     algorithm: AlgorithmIdentifierOwned,
     signature: BitString,
 }
@@ -157,7 +157,7 @@ fn key_identifier(key: &SubjectPublicKeyInfoOwned) -> der::Result<OctetString> {
 }
 
 /// PKCS #1 v1.5 with SHA-256 (RFC 4055), ECDSA with SHA-256 or SHA-384 (RFC 5758).
-fn signature_algorithm(key: &SubjectPublicKeyInfoOwned) -> Result<AlgorithmIdentifierOwned, SelfSignedError> {
+pub(super) fn signature_algorithm(key: &SubjectPublicKeyInfoOwned) -> Result<AlgorithmIdentifierOwned, SelfSignedError> {
     let curve = || key.algorithm.parameters.as_ref().and_then(|curve| curve.decode_as::<ObjectIdentifier>().ok());
     let (oid, parameters) = match key.algorithm.oid {
         RSA_ENCRYPTION => (SHA_256_WITH_RSA_ENCRYPTION, Some(Any::null())),
@@ -169,7 +169,7 @@ fn signature_algorithm(key: &SubjectPublicKeyInfoOwned) -> Result<AlgorithmIdent
 }
 
 /// `UTCTime` through 2049, `GeneralizedTime` from 2050 on (RFC 5280 section 4.1.2.5).
-fn time(moment: DateTime<Utc>) -> der::Result<Time> {
+pub(super) fn time(moment: DateTime<Utc>) -> der::Result<Time> {
     let since = std::time::Duration::from_secs(u64::try_from(moment.timestamp()).unwrap_or(0));
     if moment.year() < 2050 {
         UtcTime::from_unix_duration(since).map(Time::Utc)

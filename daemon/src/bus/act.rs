@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use obnova_api::{Error, Options, QuestionView};
+use obnova_core::identity::Member;
 use obnova_core::job::{JobEvent, Old, Phase, Start};
 use obnova_core::record::Record;
 use obnova_core::world::Condition;
@@ -142,6 +143,9 @@ impl Desk {
 
     /// Watches a place, asking for its password where it needs one. Nothing is watched that could not be read once.
     pub(super) async fn watch(&self, place: Place, requester: &Requester) -> Result<Vec<ItemId>, Problem> {
+        if place.scheme().is_card() {
+            return self.watch_card(place).await;
+        }
         let watched = place.clone();
         let look = move |state: &mut State| (state.world.is_watched(&watched), state.world.is_excluded(&watched));
         let (known, excluded) = self.engine.read(look).await?;
@@ -180,6 +184,24 @@ impl Desk {
             self.engine.write(move |_, _| Ok(vec![Record::Watched { place }])).await?;
         }
         self.engine.see(sightings).await?;
+        self.items_within(place).await
+    }
+
+    /// Watches a card, whether it is in a reader or not; what lies on it needs no PIN.
+    async fn watch_card(&self, place: Place) -> Result<Vec<ItemId>, Problem> {
+        let wanted = place.clone();
+        let new = move |world: &World, _| {
+            Ok(if world.is_watched(&wanted) { Vec::new() } else { vec![Record::Watched { place: wanted }] })
+        };
+        let cards = self.cards.matching(&place).await;
+        let cards = cards.map_err(|error| crate::runner::trouble::card(&error, place.name()))?;
+        self.engine.write(new).await?;
+        crate::cards::survey::see(&self.engine, &cards).await?;
+        self.items_within(place).await
+    }
+
+    /// The items that stand in a place or below it.
+    async fn items_within(&self, place: Place) -> Result<Vec<ItemId>, Problem> {
         let ids = self.engine.read(move |state| {
             let now = state.now();
             let within = state.world.items_within(&place);
@@ -263,33 +285,45 @@ impl Desk {
 fn start(world: &World, id: ItemId, to: Option<&str>, uid: Option<u32>, now: Now) -> Result<Start, Problem> {
     let item = world.item(id, now).ok_or(Problem::NoSuchItem { id: id.to_string() })?;
     let current = world.current(id);
-    let Some(member) = current.first() else {
+    let Some(first) = current.first() else {
         return Err(match item.state {
             "retired" => Problem::AlreadyRenewed {},
             state => Problem::NotPossible { action: "renew".into(), state: state.into() },
         });
     };
-    let certificate = member.certificate;
-    let place = world.places_of(&certificate.fingerprint).into_iter().next();
-    let place = place.ok_or(Problem::NoSuchItem { id: id.to_string() })?;
-    let programme = world.programme_of(certificate).ok_or(Problem::NoProgramme {})?;
-    if !member.key_held {
-        return Err(Problem::NoKey { path: place.path().display().to_string() });
-    }
-    let to = to.map(|path| target(path, place.scheme())).transpose()?;
+    let programme = world.programme_of(first.certificate).ok_or(Problem::NoProgramme {})?;
+    // One for each role, in the programme's order; of several, the one that ends first.
+    let old = programme.matching.iter().map(|rule| {
+        let member = current.iter().find(|member| member.role == rule.role);
+        old(world, member.ok_or_else(|| Problem::TwinMissing { role: rule.role.clone() })?)
+    });
+    let old = old.collect::<Result<Vec<Old>, Problem>>()?;
+    let scheme = old.first().map_or(Scheme::File, |old| old.place.scheme());
+    let to = to.map(|path| target(path, scheme)).transpose()?;
     Ok(Start {
         identity: id,
-        name: certificate.name.to_string(),
+        name: first.certificate.name.to_string(),
         programme: programme.name.clone(),
         plan: programme.plan.clone(),
-        old: vec![Old {
-            certificate: certificate.fingerprint,
-            role: member.role.to_owned(),
-            place,
-            not_after: certificate.not_after,
-        }],
+        old,
         to,
         uid,
+    })
+}
+
+/// A certificate that is to be renewed, where its key is.
+fn old(world: &World, member: &Member<'_>) -> Result<Old, Problem> {
+    let certificate = member.certificate;
+    let place = world.places_of(&certificate.fingerprint).into_iter().next();
+    let place = place.ok_or_else(|| Problem::NoSuchItem { id: certificate.fingerprint.to_string() })?;
+    if !member.key_held {
+        return Err(Problem::NoKey { path: place.shown() });
+    }
+    Ok(Old {
+        certificate: certificate.fingerprint,
+        role: member.role.to_owned(),
+        place,
+        not_after: certificate.not_after,
     })
 }
 
@@ -298,5 +332,5 @@ fn target(path: &str, scheme: Scheme) -> Result<Place, Problem> {
     let wrong = || Problem::InvalidArgument { argument: "to".into(), value: path.to_owned() };
     let path = std::path::Path::new(path);
     let named = path.file_name().is_some() && !path.as_os_str().as_encoded_bytes().ends_with(b"/");
-    if path.is_absolute() && named { Ok(Place::new(scheme, path)) } else { Err(wrong()) }
+    if path.is_absolute() && named && !scheme.is_card() { Ok(Place::new(scheme, path)) } else { Err(wrong()) }
 }

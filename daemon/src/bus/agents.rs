@@ -123,6 +123,21 @@ impl Agents {
         }
     }
 
+    /// Asks whether something has been done by hand.
+    pub async fn confirm_hand_step(&self, whom: &Requester, question: &QuestionView) -> Result<bool, Problem> {
+        loop {
+            let (agent, proxy) = self.choose(whom).await?;
+            let open = Open::new(&proxy, question);
+            let answer = tokio::time::timeout(PATIENCE, proxy.confirm_hand_step(question)).await;
+            let answer = answer.map_err(|_| Problem::Refused {})?;
+            open.answered();
+            match answer {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.judge(&agent, error).await?,
+            }
+        }
+    }
+
     async fn ask_secret(&self, whom: &Requester, question: &QuestionView, new: bool) -> Result<Secret, Problem> {
         loop {
             let (agent, proxy) = self.choose(whom).await?;

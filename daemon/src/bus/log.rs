@@ -61,7 +61,7 @@ fn describe_job(number: u64, event: &JobEvent, world: &World) -> (&'static str, 
         }
         JobEvent::Done { outcome: Outcome::Consent {} } => "consented",
         JobEvent::Done { outcome: Outcome::RetireOld {} } => {
-            let made = job.map(|job| job.made.iter().map(|place| place.path().display().to_string()).collect::<Vec<_>>());
+            let made = job.map(|job| job.made.iter().map(|place| place.shown()).collect::<Vec<_>>());
             args.insert("made", made.unwrap_or_default().join(", "));
             "job-done"
         }

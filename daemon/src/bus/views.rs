@@ -75,7 +75,9 @@ pub fn item(item: &Item, world: &World, household: &Household) -> ItemView {
                 })
             };
             view.certificates = Some(certificates.iter().filter_map(certificate).collect());
-            if let [(_, _, place)] = certificates.as_slice() {
+            if let [(_, _, place), others @ ..] = certificates.as_slice()
+                && others.iter().all(|(_, _, other)| other == place)
+            {
                 view.place = Some(place.to_string());
             }
             view.job = job.map(job_path);
@@ -111,7 +113,7 @@ pub fn job(number: u64, job: &Job, world: &World) -> JobView {
         Phase::Quarantined(reason) => Some(Problem::Quarantined { job: number.to_string(), reason: reason.clone() }),
         _ => job.problem().cloned(),
     };
-    let made: Vec<String> = job.made.iter().map(|place| place.path().display().to_string()).collect();
+    let made: Vec<String> = job.made.iter().map(|place| place.shown()).collect();
     JobView {
         id: number,
         item: world.renewal_id(number).to_string(),

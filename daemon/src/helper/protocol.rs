@@ -75,6 +75,20 @@ pub enum Request {
         /// The issuer's certificate (DER); the same one where it is self-signed.
         issuer: Bytes,
     },
+    /// Verify a signature that somebody else made. Answer: `()`.
+    Verify {
+        /// The signer's `SubjectPublicKeyInfo`.
+        spki: Bytes,
+        /// What was signed.
+        message: Bytes,
+        /// The signature, as [`Sign`](Self::Sign) makes them.
+        signature: Bytes,
+    },
+    /// Make up something that only the holder of a key can open. Answer: [`Challenge`].
+    Challenge {
+        /// The key's `SubjectPublicKeyInfo`.
+        spki: Bytes,
+    },
     /// Prove that a key belongs to a certificate, signs, and (RSA) decrypts. Answer: `()`.
     Trial {
         /// The file with the key.
@@ -121,7 +135,12 @@ impl Request {
             | Self::Sign { secret, .. }
             | Self::Trial { secret, .. } => usize::from(*secret),
             Self::Package { opens, seals, .. } => usize::from(*opens) + usize::from(*seals),
-            Self::PublicHalf { .. } | Self::Judge { .. } | Self::Place { .. } | Self::Digest { .. } => 0,
+            Self::PublicHalf { .. }
+            | Self::Judge { .. }
+            | Self::Verify { .. }
+            | Self::Challenge { .. }
+            | Self::Place { .. }
+            | Self::Digest { .. } => 0,
         }
     }
 }
@@ -165,6 +184,15 @@ pub struct InspectedKey {
     pub spki: Bytes,
     /// Whether it took the secret to read it.
     pub encrypted: bool,
+}
+
+/// What only the holder of a key can open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    /// RSA: random bytes, encrypted by PKCS #1 v1.5. Elliptic curves: the uncompressed point of a key of one moment.
+    pub ciphertext: Bytes,
+    /// The random bytes, or the shared secret (the x coordinate).
+    pub expected: Bytes,
 }
 
 /// A file to be made of a key and its certificate.

@@ -7,6 +7,7 @@ use obnova_core::programme::{NewSecret, SecretRule};
 use obnova_core::{Fingerprint, Problem, Scheme};
 use obnova_secret::Secret;
 
+use super::at_card::Opened;
 use super::steps::Ground;
 use super::trouble;
 use crate::bus::agents::Requester;
@@ -14,7 +15,7 @@ use crate::bus::views;
 use crate::helper::HelperError;
 
 /// How long a secret is kept at the most.
-const LONGEST: Duration = Duration::from_mins(5);
+pub(super) const LONGEST: Duration = Duration::from_mins(5);
 
 /// How often a wrong answer is asked again within one sitting. A file counts no tries; an agent gone mad is stopped here.
 pub(crate) const TRIES: usize = 20;
@@ -23,12 +24,15 @@ pub(crate) const TRIES: usize = 20;
 pub(super) struct Sitting {
     /// Who is asked.
     pub(super) whom: Requester,
-    secret: Option<(Secret, Instant)>,
+    /// For the old certificate of this index.
+    secret: Option<(usize, Secret, Instant)>,
+    /// For a card.
+    pub(super) opened: Opened,
 }
 
 impl Sitting {
     pub(super) fn new(whom: Requester) -> Self {
-        Self { whom, secret: None }
+        Self { whom, secret: None, opened: Opened::default() }
     }
 
     /// The secret that protects the new key; `None` where none does.
@@ -40,7 +44,8 @@ impl Sitting {
         if !protected {
             return Ok(None);
         }
-        if self.secret.as_ref().is_some_and(|(_, since)| since.elapsed() > LONGEST) {
+        let member = ground.job.member();
+        if self.secret.as_ref().is_some_and(|(of, _, since)| *of != member || since.elapsed() > LONGEST) {
             self.secret = None;
         }
         if self.secret.is_none() {
@@ -50,9 +55,9 @@ impl Sitting {
             } else {
                 self.secret_for_new_key(ground, &rule).await?
             };
-            self.secret = Some((secret, Instant::now()));
+            self.secret = Some((member, secret, Instant::now()));
         }
-        Ok(self.secret.as_ref().map(|(secret, _)| secret))
+        Ok(self.secret.as_ref().map(|(_, secret, _)| secret))
     }
 
     async fn secret_for_new_key(&self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Secret, Problem> {

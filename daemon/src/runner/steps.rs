@@ -3,19 +3,26 @@
 use std::path::PathBuf;
 
 use obnova_core::job::{Intent, Job, NewKey, Old, Outcome};
+use obnova_core::programme::Authority;
 use obnova_core::{Fingerprint, Problem, Programme, Step};
+
+use crate::authorities::Issuer;
+use crate::authorities::simulated::Rules;
+use crate::cards::step::CardAnswer;
 
 use super::sitting::Sitting;
 use super::{Tools, trouble};
 
+mod await_issue;
 mod consent;
+mod fetch;
 mod generate_keys;
 mod install;
 mod preflight;
 mod request;
 mod retire_old;
+mod submit;
 mod verify;
-
 
 const KEY_FILE: &str = "key.pem";
 /// What is made of a request, likewise.
@@ -38,32 +45,45 @@ pub(super) async fn prepare(ground: &Ground<'_>, step: Step, sitting: &mut Sitti
         Step::Consent => Ok(Intent::Consent {}),
         Step::GenerateKeys => generate_keys::prepare(ground, sitting).await,
         Step::Request => request::prepare(ground).await,
+        Step::Submit => Ok(submit::prepare(ground)),
+        Step::AwaitIssue => Ok(Intent::AwaitIssue {}),
+        Step::Fetch => Ok(Intent::Fetch {}),
         Step::Verify => verify::prepare(ground),
         Step::Install => install::prepare(ground, sitting).await,
-        Step::RetireOld => retire_old::prepare(ground),
+        Step::RetireOld => retire_old::prepare(ground, sitting).await,
     }
 }
 
 /// Does what was intended.
 pub(super) async fn perform(ground: &Ground<'_>, intent: &Intent, sitting: &mut Sitting) -> Result<Outcome, Problem> {
     match intent {
-        Intent::Preflight {} => preflight::perform(ground).await,
+        Intent::Preflight {} => preflight::perform(ground, sitting).await,
         Intent::Consent {} => consent::perform(ground, sitting).await,
         Intent::GenerateKeys { algorithm, home } => generate_keys::perform(ground, *algorithm, home, sitting).await,
         Intent::Request { request, file } => request::perform(ground, &request.0, file, sitting).await,
+        Intent::Submit { .. } => submit::perform(ground).await,
+        Intent::AwaitIssue {} => await_issue::perform(ground).await,
+        Intent::Fetch {} => fetch::perform(ground).await,
         Intent::Verify { .. } => verify::perform(ground, sitting).await,
-        Intent::Install { files, .. } => install::perform(ground, files).await,
-        Intent::RetireOld { place } => retire_old::perform(ground, place).await,
+        Intent::Install { files, .. } => install::perform(ground, files, sitting).await,
+        Intent::RetireOld { place } => retire_old::perform(ground, place, sitting).await,
     }
 }
 
 /// Asks the world whether what was intended has happened.
 pub(super) async fn probe(ground: &Ground<'_>, intent: &Intent) -> Answer {
     match intent {
-        // These leave nothing behind in the world: looking, asking and judging again is always right.
-        Intent::Preflight {} | Intent::Consent {} | Intent::Verify { .. } | Intent::RetireOld { .. } => Answer::NotYet,
+        // These leave nothing behind in the world, or recognise themselves what they find done: looking, asking and judging
+        // again is always right.
+        Intent::Preflight {}
+        | Intent::Consent {}
+        | Intent::AwaitIssue {}
+        | Intent::Fetch {}
+        | Intent::Verify { .. }
+        | Intent::RetireOld { .. } => Answer::NotYet,
+        Intent::Submit { .. } => submit::probe(ground).await,
         Intent::GenerateKeys { home, .. } => generate_keys::probe(ground, home).await,
-        Intent::Request { request, file } => request::probe(ground, &request.0, file),
+        Intent::Request { request, file } => request::probe(ground, &request.0, file).await,
         Intent::Install { files, .. } => install::probe(ground, files).await,
     }
 }
@@ -92,10 +112,7 @@ impl Ground<'_> {
 
     /// The name of a file in the job's own directory that belongs to the old certificate of this step alone.
     pub(super) fn own(&self, name: &str) -> String {
-        match self.job.member() {
-            0 => name.to_owned(),
-            other => format!("{other}-{name}"),
-        }
+        own_name(name, self.job.member())
     }
 
     /// The new key's file, in the job's own directory until the renewal has ended.
@@ -125,7 +142,11 @@ impl Ground<'_> {
 
     /// DER of the certificate that is renewed.
     pub(super) async fn old_der(&self) -> Result<Vec<u8>, Problem> {
-        let old = self.old()?;
+        self.der_of(self.old()?).await
+    }
+
+    /// DER of one of the certificates that are renewed.
+    pub(super) async fn der_of(&self, old: &Old) -> Result<Vec<u8>, Problem> {
         let der = self.tools.engine.journal().der(old.certificate).await;
         let der = der.map_err(|error| crate::engine::journal_problem(&error))?;
         der.ok_or_else(|| Problem::ChangedMeanwhile { path: old.place.shown() })
@@ -142,6 +163,29 @@ impl Ground<'_> {
         self.old_certificate().await.map(|certificate| certificate.public_key)
     }
 
+    /// Who issues.
+    pub(super) async fn authority(&self) -> Result<Issuer<'_>, Problem> {
+        let programme = self.programme().await?;
+        Ok(match programme.authority {
+            Authority::SelfSigned { .. } => Issuer::Oneself,
+            Authority::Simulated { validity_days, pause } => Issuer::Simulated {
+                authority: &self.tools.simulated,
+                rules: Rules { validity_days, pause },
+                now: self.tools.clock.now().to_utc(),
+            },
+        })
+    }
+
+    /// How the authority calls what was ordered.
+    pub(super) fn order(&self) -> Result<&str, Problem> {
+        self.job.order().ok_or_else(|| missing(Step::Submit))
+    }
+
+    /// A card that answers something else than it was asked: a mistake of ours.
+    pub(super) fn odd_answer(&self, answer: &CardAnswer) -> Problem {
+        Problem::Internal { detail: format!("job {}: {answer:?}", self.number) }
+    }
+
     /// What Preflight found out: the new keys, and whether a secret protects them.
     pub(super) fn preflight(&self) -> Result<(&[NewKey], bool), Problem> {
         self.job.preflight().ok_or_else(|| missing(Step::Preflight))
@@ -155,6 +199,14 @@ impl Ground<'_> {
     /// DER of the new certificate.
     pub(super) fn certificate(&self) -> Result<&[u8], Problem> {
         self.job.certificate(self.job.member()).ok_or_else(|| missing(Step::Request))
+    }
+}
+
+/// The name of a file that belongs to one of several certificates.
+fn own_name(name: &str, member: usize) -> String {
+    match member {
+        0 => name.to_owned(),
+        other => format!("{other}-{name}"),
     }
 }
 

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use obnova_secret::Secret;
 use obnovad::helper::protocol::Bytes;
-use obnovad::helper::{HelperError, InspectedKey, KeyAlgorithm};
+use obnovad::helper::{Challenge, HelperError, InspectedKey, KeyAlgorithm};
+use openssl::bn::BigNumContext;
+use openssl::derive::Deriver;
+use openssl::ec::{EcKey, PointConversionForm};
 use openssl::encrypt::{Decrypter, Encrypter};
 use openssl::error::ErrorStack;
 use openssl::hash::MessageDigest;
@@ -61,6 +64,44 @@ pub(crate) fn sign(path: &Path, message: &[u8], spki: &[u8], secret: Option<&Sec
         return Err(HelperError::KeyMismatch);
     }
     sign_with(&key, digest_for(&key)?, message).map(Bytes).map_err(|error| of_openssl(&error))
+}
+
+/// Whether somebody else's signature is right.
+pub(crate) fn verify(spki: &[u8], message: &[u8], signature: &[u8]) -> Result<(), HelperError> {
+    let public = PKey::public_key_from_der(spki).map_err(|error| of_content(&error))?;
+    let right = Verifier::new(digest_for(&public)?, &public).and_then(|mut verifier| verifier.verify_oneshot(signature, message));
+    match right {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(HelperError::TrialFailed { detail: "its signature does not verify".to_owned() }),
+        Err(error) => Err(of_content(&error)),
+    }
+}
+
+/// Makes up something that only the holder of the key can open.
+pub(crate) fn challenge(spki: &[u8]) -> Result<Challenge, HelperError> {
+    let public = PKey::public_key_from_der(spki).map_err(|error| of_content(&error))?;
+    let made = if public.id() == Id::RSA { encrypted(&public) } else { agreed(&public) };
+    made.map_err(|error| of_openssl(&error))
+}
+
+fn encrypted(public: &PKeyRef<Public>) -> Result<Challenge, ErrorStack> {
+    let mut message = [0; 32];
+    rand_bytes(&mut message)?;
+    let key = public.rsa()?;
+    let mut ciphertext = vec![0; key.size() as usize];
+    let length = key.public_encrypt(&message, &mut ciphertext, Padding::PKCS1)?;
+    ciphertext.truncate(length);
+    Ok(Challenge { ciphertext: ciphertext.into(), expected: message.to_vec().into() })
+}
+
+fn agreed(public: &PKeyRef<Public>) -> Result<Challenge, ErrorStack> {
+    let group = public.ec_key()?.group().to_owned();
+    let ours = EcKey::generate(&group)?;
+    let point = ours.public_key().to_bytes(&group, PointConversionForm::UNCOMPRESSED, &mut *BigNumContext::new()?)?;
+    let ours = PKey::from_ec_key(ours)?;
+    let mut deriver = Deriver::new(&ours)?;
+    deriver.set_peer(public)?;
+    Ok(Challenge { ciphertext: point.into(), expected: deriver.derive_to_vec()?.into() })
 }
 
 /// Proves that a key belongs to a certificate and works.
@@ -150,7 +191,7 @@ fn make(algorithm: KeyAlgorithm) -> Result<PKey<Private>, ErrorStack> {
 }
 
 /// The digest that goes with a key, as certificates of the self-signed programme name it.
-fn digest_for(key: &PKeyRef<Private>) -> Result<MessageDigest, HelperError> {
+fn digest_for<T: HasPublic>(key: &PKeyRef<T>) -> Result<MessageDigest, HelperError> {
     let unsupported = |what: &str| Err(HelperError::Unsupported { detail: format!("signatures with {what}") });
     match key.id() {
         Id::RSA => Ok(MessageDigest::sha256()),

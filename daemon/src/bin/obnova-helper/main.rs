@@ -69,6 +69,8 @@ fn answer(request: &Request, secrets: Vec<Secret>) -> Result<serde_json::Value, 
         Request::PublicHalf { path } => json(keys::public_half(path)?),
         Request::Sign { key, message, spki, .. } => json(keys::sign(key, message, spki, secret().as_ref())?),
         Request::Judge { certificate, issuer } => json(certificates::judge(certificate, issuer)?),
+        Request::Verify { spki, message, signature } => json(keys::verify(spki, message, signature)?),
+        Request::Challenge { spki } => json(keys::challenge(spki)?),
         Request::Trial { key, certificate, .. } => json(keys::trial(key, certificate, secret().as_ref())?),
         Request::Package { product, opens, seals } => {
             let opens = if *opens { secret() } else { None };

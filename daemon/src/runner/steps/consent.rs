@@ -2,7 +2,8 @@
 
 use obnova_api::QuestionView;
 use obnova_core::Problem;
-use obnova_core::job::Outcome;
+use obnova_core::job::{Home, NewKey, Outcome};
+use obnova_core::programme::Authority;
 
 use super::Ground;
 use crate::bus::views;
@@ -10,18 +11,30 @@ use crate::runner::sitting::Sitting;
 
 pub(super) async fn perform(ground: &Ground<'_>, sitting: &Sitting) -> Result<Outcome, Problem> {
     let start = &ground.job.start;
-    let (_, protected) = ground.preflight()?;
+    let (keys, protected) = ground.preflight()?;
     let (new, old) = (ground.new_key()?, ground.old()?);
+    let programme = ground.programme().await?;
     let mut args = vec![
         ("name", start.name.clone()),
         ("not_after", views::time(ground.job.not_after())),
-        ("to", new.place.shown()),
-        ("old", old.place.shown()),
         ("programme", start.programme.clone()),
-        ("algorithm", new.algorithm.to_string()),
+        ("algorithm", each(keys, |key| key.algorithm.to_string())),
     ];
+    match &new.home {
+        Home::File(_) => args.extend([("to", new.place.shown()), ("old", old.place.shown())]),
+        Home::Card(reservation) => {
+            args.push(("card", ground.tools.cards.label(&new.place)));
+            args.push(("count", keys.len().to_string()));
+            args.push(("moves", reservation.archive.is_some().to_string()));
+            args.push(("spots", each(keys, spot)));
+            // Where the authority pauses between request and certificate, the person is needed twice.
+            let pauses = matches!(programme.authority, Authority::Simulated { pause: true, .. });
+            args.push(("sittings", if pauses { "2" } else { "1" }.to_owned()));
+        }
+    }
     if protected {
-        args.push(("secret", ground.programme().await?.secret.kind.as_str().to_owned()));
+        let secret = if ground.reservation()?.is_some() { "pin" } else { programme.secret.kind.as_str() };
+        args.push(("secret", secret.to_owned()));
     }
     let question = QuestionView {
         id: crate::random::hex(8),
@@ -38,4 +51,15 @@ pub(super) async fn perform(ground: &Ground<'_>, sitting: &Sitting) -> Result<Ou
     } else {
         Err(Problem::ConsentRefused {})
     }
+}
+
+fn spot(key: &NewKey) -> String {
+    match &key.home {
+        Home::Card(reservation) => reservation.spot.to_string(),
+        Home::File(file) => file.clone(),
+    }
+}
+
+fn each(keys: &[NewKey], of: impl Fn(&NewKey) -> String) -> String {
+    keys.iter().map(of).collect::<Vec<_>>().join(" ")
 }

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use obnova_core::job::{InstallFile, Intent, Outcome};
+use obnova_core::job::{self, InstallFile, Intent, Outcome, Reservation};
 use obnova_core::{Certificate, Fingerprint, Place, Problem, Scheme};
 
 use super::request::write_whole;
 use super::{Answer, Ground};
+use crate::cards::step::{CardAnswer, CardStep};
 use crate::helper::{Bytes, Format, Product};
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
@@ -55,6 +56,11 @@ impl Layout {
 
 pub(super) async fn prepare(ground: &Ground<'_>, sitting: &mut Sitting) -> Result<Intent, Problem> {
     let place = &ground.new_key()?.place;
+    if ground.reservation()?.is_some() {
+        // Asked and checked before anything is intended; in the second sitting, this is where it begins.
+        ground.open_card(sitting, place).await?;
+        return Ok(Intent::Install { place: place.clone(), files: Vec::new() });
+    }
     let layout = Layout::of(&ground.old()?.place);
     let mut files = Vec::new();
     for (path, mode) in layout.files(place)? {
@@ -101,7 +107,10 @@ fn stage_public(ground: &Ground<'_>, staged: &str) -> Result<Fingerprint, Proble
     Ok(Fingerprint::of(pem.as_bytes()))
 }
 
-pub(super) async fn perform(ground: &Ground<'_>, files: &[InstallFile]) -> Result<Outcome, Problem> {
+pub(super) async fn perform(ground: &Ground<'_>, files: &[InstallFile], sitting: &mut Sitting) -> Result<Outcome, Problem> {
+    if let Some(reservation) = ground.reservation()? {
+        return on_card(ground, reservation, sitting).await;
+    }
     for file in files {
         let target = file.target.path();
         // A file of ours that reached its place before a crash or a failure of the next one.
@@ -115,6 +124,10 @@ pub(super) async fn perform(ground: &Ground<'_>, files: &[InstallFile]) -> Resul
 }
 
 pub(super) async fn probe(ground: &Ground<'_>, files: &[InstallFile]) -> Answer {
+    // Writing the same certificate again changes nothing, and the trial is owed in any case.
+    if files.is_empty() {
+        return Answer::NotYet;
+    }
     let mut all = true;
     for file in files {
         let target = file.target.path();
@@ -127,4 +140,53 @@ pub(super) async fn probe(ground: &Ground<'_>, files: &[InstallFile]) -> Answer 
         }
     }
     if all { Answer::Happened(Outcome::Install {}) } else { Answer::NotYet }
+}
+
+/// Writes the certificate beside its key, then tries the key.
+async fn on_card(ground: &Ground<'_>, reservation: &Reservation, sitting: &mut Sitting) -> Result<Outcome, Problem> {
+    let der = ground.certificate()?;
+    let step = CardStep::Install {
+        spot: reservation.spot.clone(),
+        certificate: job::Bytes(der.to_vec()),
+        label: reservation.label.clone(),
+    };
+    let place = &ground.new_key()?.place;
+    ground.at_card(sitting, place, step).await?;
+    if reservation.archive.is_none() && place.scheme() == Scheme::Piv {
+        ground.at_card(sitting, place, CardStep::Announce {}).await?;
+    }
+    try_on_card(ground, reservation, sitting).await?;
+    Ok(Outcome::Install {})
+}
+
+/// The new key signs and, where its certificate says that it may, decrypts; OpenSSL judges both.
+async fn try_on_card(ground: &Ground<'_>, reservation: &Reservation, sitting: &mut Sitting) -> Result<(), Problem> {
+    let place = &ground.new_key()?.place;
+    let public_key = ground.public_key()?;
+    let failed = || Problem::CardTrialFailed { card: ground.tools.cards.label(place), spot: reservation.spot.to_string() };
+    let message: [u8; 32] = crate::random::bytes();
+    let step = CardStep::Sign {
+        spot: reservation.spot.clone(),
+        public_key: job::Bytes(public_key.to_vec()),
+        message: job::Bytes(message.to_vec()),
+    };
+    let CardAnswer::Signature { signature } = ground.at_card(sitting, place, step).await? else { return Err(failed()) };
+    ground.tools.helper.verify(public_key, &message, &signature.0).await.map_err(|_| failed())?;
+    let certificate = Certificate::from_der(ground.certificate()?).map_err(|_| failed())?;
+    if certificate.usage.is_none() || !certificate.may_decrypt() {
+        return Ok(());
+    }
+    let challenge = ground.tools.helper.challenge(public_key).await.map_err(|_| failed())?;
+    let step = CardStep::Decrypt {
+        spot: reservation.spot.clone(),
+        public_key: job::Bytes(public_key.to_vec()),
+        ciphertext: job::Bytes(challenge.ciphertext.0),
+    };
+    match ground.at_card(sitting, place, step).await {
+        Ok(CardAnswer::Plain { plain }) if plain.0 == challenge.expected.0 => Ok(()),
+        // The old key could not either: the new one is made like it.
+        Err(Problem::CardUnable { .. }) => Ok(()),
+        Ok(_) => Err(failed()),
+        Err(problem) => Err(problem),
+    }
 }

@@ -2,54 +2,113 @@
 
 use std::path::{Path, PathBuf};
 
-use obnova_core::job::{Home, NewKey, Outcome};
+use obnova_core::card::{Spot, Tries};
+use obnova_core::certificate::{Certificate, KeyAlgorithm};
+use obnova_core::job::{Home, NewKey, Old, Outcome, Reservation};
 use obnova_core::{Fingerprint, Place, Problem, Scheme};
 use rustix::fs::Access;
 
-use super::{Ground, KEY_FILE};
 use super::install::Layout;
+use super::{Ground, KEY_FILE, own_name};
 use crate::helper::HelperError;
+use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
 
-pub(super) async fn perform(ground: &Ground<'_>) -> Result<Outcome, Problem> {
-    let old = ground.old()?;
-    let path = old.place.path();
-    let (place, fingerprint) = (old.place.clone(), old.certificate);
-    let still_there = ground.tools.engine.read(move |state| {
-        let sight = state.world.sight(&place);
-        sight.is_some_and(|sight| sight.certificates.iter().any(|found| found.certificate.fingerprint == fingerprint))
-    });
-    if !still_there.await? {
-        return Err(Problem::ChangedMeanwhile { path: path.display().to_string() });
+pub(super) async fn perform(ground: &Ground<'_>, sitting: &Sitting) -> Result<Outcome, Problem> {
+    let olds = &ground.job.start.old;
+    all_there(ground).await?;
+    let place = &ground.old()?.place;
+    if place.scheme().is_card() {
+        if let Some(elsewhere) = olds.iter().find(|old| old.place != *place) {
+            return Err(Problem::TwinsApart { role: elsewhere.role.clone() });
+        }
+        return Ok(Outcome::Preflight { keys: on_card(ground, sitting, place).await?, protected: true });
     }
+    let (mut keys, mut protected) = (Vec::new(), false);
+    for old in olds {
+        let (key, secret) = in_file(ground, old, keys.len()).await?;
+        keys.push(key);
+        protected |= secret;
+    }
+    Ok(Outcome::Preflight { keys, protected })
+}
+
+/// The certificates stand where they stood when the renewal began.
+async fn all_there(ground: &Ground<'_>) -> Result<(), Problem> {
+    for old in &ground.job.start.old {
+        let (place, fingerprint) = (old.place.clone(), old.certificate);
+        let still_there = ground.tools.engine.read(move |state| {
+            let sight = state.world.sight(&place);
+            sight.is_some_and(|sight| sight.certificates.iter().any(|found| found.certificate.fingerprint == fingerprint))
+        });
+        if !still_there.await? {
+            return Err(Problem::ChangedMeanwhile { path: old.place.shown() });
+        }
+    }
+    Ok(())
+}
+
+/// The kind of the new key by the programme's rule.
+async fn algorithm(ground: &Ground<'_>, der: &[u8]) -> Result<KeyAlgorithm, Problem> {
+    let old = Certificate::from_der(der).map_err(|error| Problem::Internal { detail: error.to_string() })?;
+    let rule = ground.programme().await?.key;
+    rule.algorithm.successor(old.key).ok_or_else(|| Problem::UnsupportedKey { algorithm: old.key.to_string() })
+}
+
+/// What is set aside on the card, which is looked at and not changed.
+async fn on_card(ground: &Ground<'_>, sitting: &Sitting, place: &Place) -> Result<Vec<NewKey>, Problem> {
+    let card = ground.card(sitting, place).await?;
+    if card.pin == Tries::Blocked {
+        return Err(Problem::PinBlocked { card: card.label });
+    }
+    let mut olds = Vec::new();
+    for old in &ground.job.start.old {
+        let der = ground.der_of(old).await?;
+        let gone = || Problem::CardKeyGone { card: card.label.clone(), spot: old.role.clone() };
+        let spot = card.spot_of(&der).ok_or_else(gone)?.spot.clone();
+        olds.push((spot, algorithm(ground, &der).await?));
+    }
+    let date = ground.tools.clock.now().format("%Y-%m-%d");
+    let label = format!("{} {date}", ground.job.start.name);
+    let reserved = card.reserve(&olds, &label, || Spot(crate::random::hex(16)));
+    let reserved = reserved.map_err(|why| trouble::no_room(&why, card.label.clone()))?;
+    let key = |(reservation, (_, algorithm)): (Reservation, (Spot, KeyAlgorithm))| NewKey {
+        algorithm,
+        place: place.clone(),
+        home: Home::Card(reservation),
+    };
+    Ok(reserved.into_iter().zip(olds).map(key).collect())
+}
+
+/// Where the new key file goes, and whether a secret protects it.
+async fn in_file(ground: &Ground<'_>, old: &Old, member: usize) -> Result<(NewKey, bool), Problem> {
+    let path = old.place.path();
     if !path.exists() {
         return Err(Problem::PlaceMissing { path: path.display().to_string() });
     }
-    let certificate = ground.old_certificate().await?;
+    let der = ground.der_of(old).await?;
+    let public_key = Certificate::from_der(&der).map_err(|error| Problem::Internal { detail: error.to_string() })?.public_key;
     let protected = match old.place.scheme() {
         Scheme::Pkcs12 => true,
         _ => {
             let no_key = || Problem::NoKey { path: path.display().to_string() };
             let key = crate::stores::key_file(&old.place).ok_or_else(no_key)?;
             match ground.tools.helper.inspect_key(&key, None).await {
-                Ok(inspected) if Fingerprint::of(&inspected.spki.0) == certificate.public_key => false,
+                Ok(inspected) if Fingerprint::of(&inspected.spki.0) == public_key => false,
                 Ok(_) => return Err(Problem::KeyMismatch { path: key.display().to_string() }),
                 Err(HelperError::SecretNeeded) => true,
                 Err(error) => return Err(trouble::helper(&error, &key)),
             }
         }
     };
-    let rule = ground.programme().await?.key;
-    let unsupported = || Problem::UnsupportedKey { algorithm: certificate.key.to_string() };
-    let algorithm = rule.algorithm.successor(certificate.key).ok_or_else(unsupported)?;
+    let algorithm = algorithm(ground, &der).await?;
     let layout = Layout::of(&old.place);
     let place = match &ground.job.start.to {
         Some(to) => to.clone(),
         None => free_place(&old.place, layout, ground.tools.clock.now())?,
     };
     check_target(&place, layout)?;
-    let key = NewKey { algorithm, place, home: Home::File(KEY_FILE.into()) };
-    Ok(Outcome::Preflight { keys: vec![key], protected })
+    Ok((NewKey { algorithm, place, home: Home::File(own_name(KEY_FILE, member)) }, protected))
 }
 
 /// The first free name beside the old file: its own with today's date.

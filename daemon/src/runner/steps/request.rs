@@ -1,33 +1,41 @@
-//! The new certificate is asked for. With a self-made one the new key signs it; exactly the bytes that were journalled.
+//! The new certificate is asked for, with exactly the bytes that were journalled. With a self-made one the new key signs it; for an
+//! authority, the new key signs the request, and the old key of the same role signs the message that carries it.
 
 use std::io::Write;
 use std::path::Path;
 
 use chrono::Duration;
-use obnova_core::Problem;
-use obnova_core::job::{Bytes, Intent, Made, Outcome};
+use obnova_core::{Certificate, Problem};
+use obnova_core::job::{Bytes, Home, Intent, Made, Outcome};
 use obnova_core::programme::Authority;
 
 use super::{Answer, Ground, REQUESTED_FILE};
-use crate::authorities::self_signed;
+use crate::authorities::{self_signed, signed_request};
+use crate::cards::step::{CardAnswer, CardStep};
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
 
 pub(super) async fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
-    let Authority::SelfSigned { validity_days } = ground.programme().await?.authority else {
-        return Err(Problem::Internal { detail: "no authority".into() });
+    let old_der = ground.old_der().await?;
+    let request = match ground.programme().await?.authority {
+        Authority::SelfSigned { validity_days } => {
+            let old = ground.old_certificate().await?;
+            let life = validity_days.map_or(old.not_after - old.not_before, |days| Duration::days(i64::from(days)));
+            let from = ground.tools.clock.now().to_utc();
+            let request = self_signed::Request {
+                old: &old_der,
+                public_key: ground.public_key()?,
+                serial: crate::random::bytes(),
+                not_before: from,
+                not_after: from + life,
+            };
+            request.encode().map_err(internal)?
+        }
+        Authority::Simulated { .. } => {
+            let request = signed_request::Request { old: &old_der, public_key: ground.public_key()? };
+            request.encode().map_err(internal)?
+        }
     };
-    let old = ground.old_certificate().await?;
-    let life = validity_days.map_or(old.not_after - old.not_before, |days| Duration::days(i64::from(days)));
-    let from = ground.tools.clock.now().to_utc();
-    let request = self_signed::Request {
-        old: &ground.old_der().await?,
-        public_key: ground.public_key()?,
-        serial: crate::random::bytes(),
-        not_before: from,
-        not_after: from + life,
-    };
-    let request = request.encode().map_err(|error| Problem::Internal { detail: error.to_string() })?;
     Ok(Intent::Request { request: Bytes(request), file: ground.own(REQUESTED_FILE) })
 }
 
@@ -37,27 +45,87 @@ pub(super) async fn perform(
     file: &str,
     sitting: &mut Sitting,
 ) -> Result<Outcome, Problem> {
-    let key = ground.key_file();
-    let secret = sitting.key_secret(ground).await?;
-    let signature = ground.tools.helper.sign(&key, request, ground.public_key()?, secret).await;
-    let signature = signature.map_err(|error| trouble::helper(&error, &key))?;
-    let certificate =
-        self_signed::assemble(request, &signature).map_err(|error| Problem::Internal { detail: error.to_string() })?;
+    let signature = sign_with_new(ground, request, sitting).await?;
+    let made = if ground.programme().await?.authority.is_elsewhere() {
+        Made::Message(Bytes(message(ground, request, &signature, sitting).await?))
+    } else {
+        Made::Certificate(Bytes(self_signed::assemble(request, &signature).map_err(internal)?))
+    };
+    let (Made::Certificate(bytes) | Made::Message(bytes)) = &made;
+    ground.make_directory()?;
     let path = ground.file(file);
-    write_whole(&path, &certificate).map_err(|error| trouble::io(&error, &path))?;
-    Ok(Outcome::Request { made: Made::Certificate(Bytes(certificate)) })
+    write_whole(&path, &bytes.0).map_err(|error| trouble::io(&error, &path))?;
+    Ok(Outcome::Request { made })
 }
 
-pub(super) fn probe(ground: &Ground<'_>, request: &[u8], file: &str) -> Answer {
+/// The request, in a message that the old key signs.
+async fn message(ground: &Ground<'_>, info: &[u8], signature: &[u8], sitting: &mut Sitting) -> Result<Vec<u8>, Problem> {
+    let old = ground.old_der().await?;
+    let request = signed_request::certification_request(info, signature).map_err(internal)?;
+    let now = ground.tools.clock.now().to_utc();
+    let attributes = signed_request::signed_attributes(&request, &old, now).map_err(internal)?;
+    let Some(reservation) = ground.reservation()? else {
+        return Err(Problem::CardUnable { card: ground.old()?.place.name(), what: "signed request from a key file".into() });
+    };
+    let public_key = Certificate::public_key_in(&old).map_err(internal)?;
+    let step =
+        CardStep::Sign { spot: reservation.old.clone(), public_key: Bytes(public_key), message: Bytes(attributes.clone()) };
+    let signature = match ground.at_card(sitting, &ground.old()?.place, step).await? {
+        CardAnswer::Signature { signature } => signature.0,
+        other => return Err(ground.odd_answer(&other)),
+    };
+    signed_request::message(&request, &old, &attributes, &signature).map_err(internal)
+}
+
+async fn sign_with_new(ground: &Ground<'_>, message: &[u8], sitting: &mut Sitting) -> Result<Vec<u8>, Problem> {
+    let new = ground.new_key()?;
+    match &new.home {
+        Home::File(_) => {
+            let key = ground.key_file();
+            let secret = sitting.key_secret(ground).await?;
+            let signature = ground.tools.helper.sign(&key, message, ground.public_key()?, secret).await;
+            signature.map_err(|error| trouble::helper(&error, &key))
+        }
+        Home::Card(reservation) => {
+            let step = CardStep::Sign {
+                spot: reservation.spot.clone(),
+                public_key: Bytes(ground.public_key()?.to_vec()),
+                message: Bytes(message.to_vec()),
+            };
+            match ground.at_card(sitting, &new.place, step).await? {
+                CardAnswer::Signature { signature } => Ok(signature.0),
+                other => Err(ground.odd_answer(&other)),
+            }
+        }
+    }
+}
+
+pub(super) async fn probe(ground: &Ground<'_>, request: &[u8], file: &str) -> Answer {
+    let elsewhere = match ground.programme().await {
+        Ok(programme) => programme.authority.is_elsewhere(),
+        Err(problem) => return Answer::Unknown(problem),
+    };
     let path = ground.file(file);
     match std::fs::read(&path) {
-        Ok(certificate) if self_signed::answers(&certificate, request) => {
+        Ok(message) if elsewhere && carries(&message, request) => {
+            Answer::Happened(Outcome::Request { made: Made::Message(Bytes(message)) })
+        }
+        Ok(certificate) if !elsewhere && self_signed::answers(&certificate, request) => {
             Answer::Happened(Outcome::Request { made: Made::Certificate(Bytes(certificate)) })
         }
         Ok(_) => Answer::Unknown(Problem::Unclear { step: "request".into(), path: path.display().to_string() }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Answer::NotYet,
         Err(error) => Answer::Unknown(trouble::io(&error, &path)),
     }
+}
+
+/// Whether a message of ours carries this very request.
+fn carries(message: &[u8], request: &[u8]) -> bool {
+    message.windows(request.len()).any(|window| window == request)
+}
+
+fn internal(error: impl std::fmt::Display) -> Problem {
+    Problem::Internal { detail: error.to_string() }
 }
 
 /// Writes a file so that after a crash it is there whole or not at all.

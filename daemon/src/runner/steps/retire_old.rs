@@ -1,17 +1,31 @@
-//! The new place is watched instead of the old one. The old file is not touched: its key may be the only one that opens old mail.
+//! The new certificate is used instead of the old one. A file is not touched: its key may be the only one that opens old mail. On a
+//! card that moves keys, the new key goes where programs look for it and the old one where it still decrypts.
 
-use obnova_core::job::{Intent, Outcome};
+use obnova_core::job::{Bytes, Intent, Outcome, Reservation};
 use obnova_core::{Fingerprint, Place, Problem};
 
 use super::Ground;
+use crate::cards::step::CardStep;
+use crate::runner::sitting::Sitting;
 
-pub(super) fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
-    Ok(Intent::RetireOld { place: ground.new_key()?.place.clone() })
+pub(super) async fn prepare(ground: &Ground<'_>, sitting: &mut Sitting) -> Result<Intent, Problem> {
+    let new = ground.new_key()?;
+    if ground.reservation()?.is_some_and(|reservation| reservation.archive.is_some()) {
+        ground.open_card(sitting, &new.place).await?;
+    }
+    Ok(Intent::RetireOld { place: new.place.clone() })
 }
 
-pub(super) async fn perform(ground: &Ground<'_>, place: &Place) -> Result<Outcome, Problem> {
+pub(super) async fn perform(ground: &Ground<'_>, place: &Place, sitting: &mut Sitting) -> Result<Outcome, Problem> {
     let new = Fingerprint::of(ground.certificate()?);
-    let sightings = ground.tools.surveyor.watch(place.clone()).await;
+    let sightings = match ground.reservation()? {
+        Some(reservation) => {
+            promote(ground, reservation, place, sitting).await?;
+            let card = ground.look(place).await.map_err(|error| ground.card_problem(&error, place))?;
+            vec![crate::cards::sighting(&card)]
+        }
+        None => ground.tools.surveyor.watch(place.clone()).await,
+    };
     ground.tools.engine.see(sightings).await?;
     let there = place.clone();
     let seen = ground.tools.engine.read(move |state| state.world.places_of(&new).contains(&there)).await?;
@@ -20,4 +34,16 @@ pub(super) async fn perform(ground: &Ground<'_>, place: &Place) -> Result<Outcom
         return Err(Problem::Unclear { step: "install".into(), path: place.shown() });
     }
     Ok(Outcome::RetireOld {})
+}
+
+async fn promote(ground: &Ground<'_>, reservation: &Reservation, place: &Place, sitting: &mut Sitting) -> Result<(), Problem> {
+    let Some(archive) = &reservation.archive else { return Ok(()) };
+    let step = CardStep::Promote {
+        from: reservation.spot.clone(),
+        to: reservation.old.clone(),
+        archive: archive.clone(),
+        new: Bytes(ground.certificate()?.to_vec()),
+        old: Bytes(ground.old_der().await?),
+    };
+    ground.at_card(sitting, place, step).await.map(|_| ())
 }

@@ -1,0 +1,93 @@
+//! Looks at cards as they come and go, tells the engine what lies on them, and lets renewals go on that waited for one. Owns no
+//! reader.
+
+use std::collections::BTreeMap;
+
+use obnova_core::card::Card;
+use obnova_core::job::{JobEvent, Phase};
+use obnova_core::record::Record;
+use obnova_core::{Place, Problem};
+use tokio::sync::mpsc;
+
+use super::{Cards, sighting};
+use crate::bus::agents::Requester;
+use crate::engine::Engine;
+use crate::runner::Runner;
+
+/// A reason to look.
+#[derive(Debug)]
+pub enum News {
+    /// Something has changed in this reader.
+    Reader(String),
+    /// Everything may have changed: the card service has come or gone, or the daemon has just started.
+    Everything,
+}
+
+/// Looks for as long as there is news.
+pub(crate) async fn survey(cards: Cards, engine: Engine, runner: Runner, mut news: mpsc::Receiver<News>) -> Result<(), Problem> {
+    let mut next = Some(News::Everything);
+    while let Some(what) = next {
+        let before = cards.present();
+        let now = match what {
+            News::Reader(reader) => cards.look_into(&reader).await,
+            News::Everything => cards.look_everywhere(&engine).await?,
+        };
+        take_note(&cards, &engine, &runner, &before, now).await?;
+        next = news.recv().await;
+    }
+    Ok(())
+}
+
+/// Makes known what lies on the cards that came, and lets the renewals go on that waited for them.
+async fn take_note(
+    cards: &Cards,
+    engine: &Engine,
+    runner: &Runner,
+    before: &BTreeMap<Place, Card>,
+    now: BTreeMap<Place, Card>,
+) -> Result<(), Problem> {
+    let come: Vec<Card> = now.values().filter(|card| before.get(&card.place) != Some(card)).cloned().collect();
+    cards.set_present(now);
+    see(engine, &come).await?;
+    for card in come {
+        for (job, uid) in waiting_for(engine, card.place).await? {
+            let resumed = engine.write(move |world, _| match world.job(job).map(|job| &job.phase) {
+                Some(Phase::Waiting(..)) => Ok(vec![Record::Job { job, what: JobEvent::Resumed {} }]),
+                // Somebody else was quicker.
+                _ => Ok(Vec::new()),
+            });
+            resumed.await?;
+            runner.drive(job, Requester { sender: None, uid });
+        }
+    }
+    Ok(())
+}
+
+/// Tells the engine of those cards that are watched.
+pub(crate) async fn see(engine: &Engine, cards: &[Card]) -> Result<(), Problem> {
+    let sightings: Vec<_> = cards.iter().map(sighting).collect();
+    let places: Vec<Place> = cards.iter().map(|card| card.place.clone()).collect();
+    let watched = engine.read(move |state| {
+        let watched = |place: &Place| state.world.watches().any(|watch| place.is_within(watch));
+        places.iter().map(watched).collect::<Vec<bool>>()
+    });
+    let watched = sightings.into_iter().zip(watched.await?).filter_map(|(sighting, watched)| watched.then_some(sighting));
+    engine.see(watched.collect()).await.map(drop)
+}
+
+/// The renewals that wait for this card, and who started them.
+async fn waiting_for(engine: &Engine, place: Place) -> Result<Vec<(u64, Option<u32>)>, Problem> {
+    let waiting = engine.read(move |state| {
+        let waits = |problem: Option<&Problem>| {
+            matches!(
+                problem,
+                Some(Problem::CardAbsent { .. } | Problem::CardRemoved { .. } | Problem::NotInFront { .. } | Problem::NoCardService { .. })
+            )
+        };
+        let jobs = state.world.jobs().filter(|(_, job)| {
+            waits(job.problem()) && job.start.old.iter().any(|old| old.place == place)
+        });
+        jobs.map(|(number, job)| (number, job.start.uid)).collect()
+    });
+    waiting.await
+}
