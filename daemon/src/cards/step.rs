@@ -138,6 +138,9 @@ pub enum CardError {
         /// Tries left, where the card says.
         left: Option<u8>,
     },
+    /// One try is left, and the person has not agreed to it ([`Secrets`](super::secrets::Secrets)): nothing was sent.
+    #[error("the last try needs a word of its own")]
+    LastTry {},
     /// The PIN (in `unblock`: the PUK) is blocked.
     #[error("the PIN is blocked")]
     Blocked {},
