@@ -9,6 +9,7 @@ pub mod engine;
 pub mod helper;
 pub mod journal;
 mod random;
+pub mod programmes;
 pub mod runner;
 pub mod service;
 pub mod stores;

@@ -1,17 +1,17 @@
 //! obnovad: finds out where its parts are, and runs them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use obnova_core::programme;
 use obnovad::bus::views::Household;
+use obnovad::cards::modules;
 use obnovad::clock::SystemClock;
 use obnovad::config::{self, Settings};
 use obnovad::helper::Helper;
-use obnovad::{Parts, RunError, run, service};
+use obnovad::{Parts, RunError, programmes, run, service};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -100,7 +100,8 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
         None => home("XDG_CONFIG_HOME", ".config")?.join("obnova/obnova.toml"),
     };
     let settings = config::load(&config, named)?;
-    let programmes = programme::built_in()?;
+    let programmes = programmes::load(&config.with_file_name("programmes.d"))?;
+    let modules = modules::all(&settings.modules, Path::new("/"), std::env::home_dir().as_deref());
     if arguments.check {
         return Ok(());
     }
@@ -133,6 +134,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
             programmes,
             clock: Arc::new(SystemClock::new()?),
             helper: Helper::at(helper_program()?),
+            modules,
             household: Household { owner: owner(), scope: "user" },
             only_uid: Some(rustix::process::getuid().as_raw()),
             idle_exit: Some(IDLE_EXIT),

@@ -69,6 +69,7 @@ impl Text {
             ),
             Asked::Consent => self.consent(question),
             Asked::OpenLink => self.hand("question-link", question),
+            Asked::ConfirmHandStep if question.about == "insert-card" => self.hand("question-insert-card", question),
             Asked::ConfirmHandStep => self.hand("question-hand-step", question),
         };
         Question {
@@ -107,7 +108,8 @@ impl Text {
     fn secret_title(&self, key: &str, question: &QuestionView, secret: &str) -> String {
         let path = question.args.as_ref().and_then(|args| args.get("path"));
         let file = path.and_then(|path| Path::new(path).file_name()).map(|name| name.to_string_lossy().into_owned());
-        let what = file.unwrap_or_else(|| question.name.clone());
+        let card = question.args.as_ref().and_then(|args| args.get("card")).map(|card| format!("“{card}”"));
+        let what = file.or(card).unwrap_or_else(|| question.name.clone());
         if what.is_empty() {
             self.say(key, &[("secret", secret)])
         } else {
@@ -135,6 +137,9 @@ impl Text {
         let given = |name: &str| args.get(name).filter(|value| !value.is_empty());
         let prompt = self.say("question-consent-prompt", &[]);
         let steps = question.steps.as_deref().unwrap_or_default();
+        if question.about == "last-try" {
+            return self.hand("question-last-try", question);
+        }
         if question.about != "renewal" {
             let title = self.say("question-consent-other", &[("name", &question.name)]);
             let steps: Vec<_> = steps.iter().map(|step| self.step(step)).collect();
@@ -148,14 +153,19 @@ impl Text {
             lines.push(self.say("question-consent-ends", &readable));
         }
         let makes = steps.is_empty() || steps.iter().any(|step| step == "generate-keys");
-        lines.push(match (makes, given("to")) {
-            (true, Some(_)) => self.say("question-consent-makes", &readable),
-            (true, None) => self.say("question-consent-makes-somewhere", &[]),
-            (false, _) => self.say("question-consent-adopts", &[]),
-        });
-        lines.push(self.say("question-consent-keeps", &[]));
-        if makes && let Some(secret) = given("secret") {
-            lines.push(self.say("question-consent-secret", &[("secret", secret)]));
+        if given("card").is_some() {
+            let keys = ["question-consent-card", "question-consent-card-keeps", "question-consent-sittings"];
+            lines.extend(keys.map(|key| self.say(key, &readable)));
+        } else {
+            lines.push(match (makes, given("to")) {
+                (true, Some(_)) => self.say("question-consent-makes", &readable),
+                (true, None) => self.say("question-consent-makes-somewhere", &[]),
+                (false, _) => self.say("question-consent-adopts", &[]),
+            });
+            lines.push(self.say("question-consent-keeps", &[]));
+            if makes && let Some(secret) = given("secret") {
+                lines.push(self.say("question-consent-secret", &[("secret", secret)]));
+            }
         }
         if let Some(programme) = given("programme") {
             lines.extend(self.catalogue.format(&format!("question-programme-{programme}"), None, &[]));
@@ -165,10 +175,12 @@ impl Text {
     }
 
     fn hand(&self, key: &str, question: &QuestionView) -> (String, String, String, String) {
-        let args = self.readable(&question.args.clone().unwrap_or_default());
+        let mut args = self.readable(&question.args.clone().unwrap_or_default());
+        args.retain(|(name, _)| name != "name");
+        args.push(("name".to_owned(), question.name.clone()));
         let body = self.catalogue.format(&format!("{key}-body"), None, &borrowed(&args));
         (
-            self.say(key, &[("name", &question.name)]),
+            self.say(key, &borrowed(&args)),
             body.unwrap_or_else(|| capitalised(&self.word("about", &question.about))),
             self.say("question-consent-prompt", &[]),
             self.say(&format!("{key}-yes"), &[]),

@@ -131,6 +131,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "changed",
             "unreadable",
             "empty",
+            "away",
             "locked",
             "broken",
             "missing",
@@ -147,8 +148,22 @@ const FAMILIES: &[(&str, &[&str])] = &[
     ("level", &["ok", "notice", "warning", "critical"]),
     ("next", &["renew", "renew-elsewhere", "unlock", "resume", "answer", "wait", "ask-authority", "repair"]),
     ("action", &["renew", "unlock", "resume", "cancel", "snooze", "dismiss", "seen"]),
-    ("step", &["preflight", "consent", "generate-keys", "request", "verify", "install", "retire-old"]),
-    ("use", &["open-old", "protect-new", "look"]),
+    (
+        "step",
+        &[
+            "preflight",
+            "consent",
+            "generate-keys",
+            "request",
+            "submit",
+            "await-issue",
+            "fetch",
+            "verify",
+            "install",
+            "retire-old",
+        ],
+    ),
+    ("use", &["open-old", "protect-new", "look", "make-keys", "sign-requests", "store-certificates", "change-pin", "unblock"]),
     ("question-programme", &["self-signed"]),
 ];
 
@@ -219,6 +234,10 @@ fn every_word_of_the_wire_has_its_message_and_every_message_is_used() {
 
 /// Messages whose keys are put together from two parts in `question.rs`.
 const DERIVED: &[&str] = &[
+    "question-last-try-body",
+    "question-last-try-yes",
+    "question-insert-card-body",
+    "question-insert-card-yes",
     "question-secret-of",
     "question-new-secret-of",
     "question-link-body",

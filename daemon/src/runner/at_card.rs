@@ -60,7 +60,7 @@ impl Ground<'_> {
         for _ in 0..TRIES {
             let secrets = self.secrets(sitting, place).await?;
             match self.tools.cards.perform(place, step.clone(), secrets).await {
-                Err(CardError::WrongPin { .. }) => sitting.opened.pin = None,
+                Err(CardError::WrongPin { .. } | CardError::LastTry {}) => sitting.opened.pin = None,
                 Err(CardError::ManagementKeyNeeded {}) => {
                     let question = self.question(place, "management-key", &["make-keys"]);
                     let key = self.tools.agents.secret(&sitting.whom, &question).await?;
@@ -126,8 +126,9 @@ impl Ground<'_> {
             let secrets = Secrets { pin: Some(Arc::clone(&pin)), last_try: sitting.opened.last_try, ..Secrets::default() };
             match self.tools.cards.perform(place, CardStep::Verify {}, secrets).await {
                 Ok(_) => return Ok(pin),
-                Err(CardError::WrongPin { .. }) => question.refused = Some(true),
-                Err(CardError::PinFormat { .. }) => question.refused = Some(true),
+                Err(CardError::WrongPin { .. } | CardError::PinFormat { .. }) => question.refused = Some(true),
+                // The counter was lowered since it was read: it is shown anew.
+                Err(CardError::LastTry {}) => {}
                 Err(error) => return Err(self.card_problem(&error, place)),
             }
             card = self.look(place).await.map_err(|error| self.card_problem(&error, place))?;

@@ -51,6 +51,8 @@ pub(crate) fn card(error: &CardError, card: String) -> Problem {
         CardError::NoService { detail } => Problem::NoCardService { detail },
         CardError::PinNeeded {} => Problem::Refused {},
         CardError::WrongPin { left: tries } => Problem::WrongPin { card, left: left(tries) },
+        // Somebody else has used up tries since the counter was shown.
+        CardError::LastTry {} => Problem::WrongPin { card, left: "1".into() },
         CardError::Blocked {} => Problem::PinBlocked { card },
         CardError::PinFormat { min, max } => {
             Problem::SecretRules { min: min.to_string(), max: max.to_string(), digits: "false".into() }

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use obnovad::authorities::signed_request::{Request, certification_request, message, signed_attributes};
-use openssl::asn1::{Asn1Object, Asn1OctetString, Asn1Time};
-use openssl::bn::BigNum;
+use openssl::asn1::{Asn1Object, Asn1OctetString, Asn1Time, Asn1Type};
+use openssl::bn::{BigNum, MsbOption};
 use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
@@ -11,7 +11,7 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::sign::Signer;
 use openssl::x509::extension::{ExtendedKeyUsage, KeyUsage, SubjectAlternativeName};
-use openssl::x509::{X509, X509Builder, X509Extension, X509NameBuilder};
+use openssl::x509::{X509Builder, X509Extension, X509NameBuilder};
 
 /// Every kind of key that signs here.
 pub(crate) fn kinds() -> [PKey<Private>; 3] {
@@ -31,7 +31,6 @@ pub(crate) fn public(key: &PKey<Private>) -> Vec<u8> {
     key.public_key_to_der().expect("DER")
 }
 
-/// An X.509 time without the digits that X.509 has no room for.
 pub(crate) fn moment(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).expect("a time").to_utc()
 }
@@ -44,12 +43,12 @@ pub(crate) fn old(key: &PKey<Private>, name: &str, address: &str) -> Vec<u8> {
     let mut builder = X509Builder::new().expect("a builder");
     builder.set_version(2).expect("set");
     let mut serial = BigNum::new().expect("a number");
-    serial.rand(100, openssl::bn::MsbOption::ONE, false).expect("random");
+    serial.rand(100, MsbOption::ONE, false).expect("random");
     builder.set_serial_number(&serial.to_asn1_integer().expect("a serial")).expect("set");
     let mut subject = X509NameBuilder::new().expect("a name");
     subject.append_entry_by_text("C", "CZ").expect("an entry");
     // BMPString, as some authorities write names: it must not come back as UTF8String.
-    subject.append_entry_by_text_with_type("CN", name, openssl::asn1::Asn1Type::BMPSTRING).expect("an entry");
+    subject.append_entry_by_text_with_type("CN", name, Asn1Type::BMPSTRING).expect("an entry");
     builder.set_subject_name(&subject.build()).expect("set");
     let mut issuer = X509NameBuilder::new().expect("a name");
     issuer.append_entry_by_text("CN", "Some authority").expect("an entry");
@@ -62,7 +61,7 @@ pub(crate) fn old(key: &PKey<Private>, name: &str, address: &str) -> Vec<u8> {
     let policies = X509Extension::new_from_der(
         &Asn1Object::from_str("2.5.29.32").expect("an OID"),
         false,
-        &Asn1OctetString::new_from_bytes(&POLICIES[..13]).expect("octets"),
+        &Asn1OctetString::new_from_bytes(POLICIES).expect("octets"),
     );
     for extension in [
         names,
@@ -90,11 +89,6 @@ pub(crate) fn request(old: &[u8], new: &PKey<Private>) -> Vec<u8> {
 pub(crate) fn authorised(pkcs10: &[u8], old: &[u8], old_key: &PKey<Private>, now: DateTime<Utc>) -> Vec<u8> {
     let attributes = signed_attributes(pkcs10, old, now).expect("attributes");
     message(pkcs10, old, &attributes, &sign(old_key, &attributes)).expect("a message")
-}
-
-/// DER of one of a certificate's extensions, OID and value.
-pub(crate) fn parsed(certificate: &[u8]) -> X509 {
-    X509::from_der(certificate).expect("OpenSSL reads it")
 }
 
 fn digest(key: &PKey<Private>) -> MessageDigest {

@@ -14,6 +14,7 @@ state-superseded = replaced by a newer one
 state-changed = changed, password needed
 state-unreadable = cannot be read
 state-empty = no certificate in it
+state-away = not inserted
 state-locked = password needed
 state-broken = damaged
 state-missing = not there

@@ -2,15 +2,20 @@
 
 question-secret = { $secret ->
     [pin] PIN needed
+    [puk] PUK needed
+    [management-key] Management key needed
    *[other] Password needed
 }
 question-secret-of = { $secret ->
     [pin] PIN of { $what }
+    [puk] PUK of { $what }
+    [management-key] Management key of { $what }
    *[other] Password of { $what }
 }
 question-secret-used = It is used { $uses }.
 question-secret-refused = { $secret ->
     [pin] That PIN was not right.
+    [puk] That PUK was not right.
    *[other] That password was not right.
 }
 question-secret-tries = { $tries_left ->
@@ -19,6 +24,8 @@ question-secret-tries = { $tries_left ->
 }
 question-secret-prompt = { $secret ->
     [pin] PIN
+    [puk] PUK
+    [management-key] Management key
    *[other] Password
 }
 
@@ -61,6 +68,24 @@ question-consent-makes = A new key and a new certificate will be made and writte
 question-consent-makes-somewhere = A new key and a new certificate will be made and written to a new file.
 question-consent-adopts = The certificate that is there already will be checked and taken into use.
 question-consent-keeps = The old file stays as it is.
+question-consent-card = { $count ->
+    [one] A new key will be made on the card “{ $card }”, beside the old one.
+   *[other] { $count } new keys will be made on the card “{ $card }”, beside the old ones.
+}
+question-consent-card-keeps = { $moves ->
+    [true] Once the new ones have been tried, they replace the old; the old keys stay on the card for old mail.
+   *[other] The old keys stay on the card for old mail.
+}
+question-consent-sittings = { $sittings ->
+    [2] You are asked for your PIN now, and once more when the authority has issued: the card is needed twice.
+   *[other] You are asked for your PIN once.
+}
+question-last-try = Use the last try for the PIN?
+question-last-try-body = Only one try is left for the PIN of the card “{ $card }”. If it is wrong, the card is blocked until it is opened with the PUK from the letter that came with it.
+question-last-try-yes = Try it
+question-insert-card = Insert the card “{ $card }”
+question-insert-card-body = It is needed for { $name }. As soon as it is there, this goes on by itself.
+question-insert-card-yes = It is inserted
 question-consent-secret = { $secret ->
     [pin] You are asked for your PIN once.
    *[other] If the old file has a password, you are asked for it once.
@@ -82,6 +107,11 @@ question-hand-step-yes = Done
 
 use-open-old = to open the old file
 use-protect-new = to protect the new file
+use-make-keys = to make the new keys
+use-sign-requests = to sign what is sent to the authority
+use-store-certificates = to put the new certificates on the card
+use-change-pin = to change it
+use-unblock = to open the card again
 use-look = to see which certificates are in it
 list-two = { $first } and { $second }
 list-more = { $first }, { $second }
