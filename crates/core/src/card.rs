@@ -204,3 +204,6 @@ impl Card {
         self.spots.iter().filter(free).map(|state| state.spot.clone()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
