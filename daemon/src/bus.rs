@@ -19,6 +19,7 @@ pub mod agents;
 mod job;
 mod log;
 mod manager;
+pub(crate) mod screen;
 pub mod views;
 
 use agents::Agents;

@@ -148,7 +148,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     let unfinished: Vec<u64> = loaded.world().jobs().filter(|(_, job)| !job.is_ended()).map(|(number, _)| number).collect();
     let engine = loaded.start();
     let (cards, card_news) = Cards::start(parts.helper.clone(), parts.modules);
-    let agents = Agents::new(parts.connection.clone(), notifiers);
+    let agents = Agents::new(parts.connection.clone(), Arc::clone(&notifiers));
     let runner = Runner::new(Tools {
         engine: engine.clone(),
         cards: cards.clone(),
@@ -184,6 +184,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     changed.notify_one();
 
     let look = tokio::spawn(look(engine.clone(), surveyor, parts.settings.watch, seen));
+    let greet = tokio::spawn(at_screen(parts.connection.clone(), engine.clone(), notifiers));
     let look_at_cards = tokio::spawn(at_cards(cards, engine.clone(), runner.clone(), card_news));
     let speak = service::speak(desk.clone(), Arc::clone(&changed));
     let moved = Arc::new(Notify::new());
@@ -207,6 +208,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     service::stopping();
     look.abort();
     look_at_cards.abort();
+    greet.abort();
     runner.stop_all().await;
     let (sequence, chain) = journal.head().await?;
     tracing::info!(records = sequence, head = %chain, "stopped");
@@ -260,6 +262,13 @@ async fn look(engine: Engine, surveyor: Surveyor, configured: Vec<Place>, mut se
     };
     if let Err(problem) = looked.await {
         tracing::error!(%problem, "the places are watched no more");
+    }
+}
+
+/// Warnings that nobody has seen come back when the screen is unlocked.
+async fn at_screen(connection: Connection, engine: Engine, notifiers: Arc<AtomicUsize>) {
+    if let Err(error) = bus::screen::greet_at_unlock(connection, engine, notifiers).await {
+        tracing::warn!(%error, "nobody says when the screen is unlocked");
     }
 }
 
