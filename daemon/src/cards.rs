@@ -15,6 +15,7 @@ use crate::helper::Helper;
 use crate::stores::{Sighting, Stamp};
 
 pub mod modules;
+pub mod piv;
 pub mod secrets;
 pub mod step;
 pub mod survey;
