@@ -17,7 +17,8 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 pub use protocol::{
-    Bytes, Challenge, FilePath, Format, HelperError, InspectedKey, KeyAlgorithm, Opened, OpenedCertificate, Product, Sha256,
+    Bytes, Challenge, FilePath, Format, HelperError, InspectedKey, Issued, KeyAlgorithm, Opened, OpenedCertificate, Product,
+    Sha256, Validity,
 };
 use protocol::{MAX_FRAME, Request};
 
@@ -120,6 +121,21 @@ impl Helper {
     pub async fn trial(&self, key: &Path, certificate: &[u8], secret: Option<&Secret>) -> Result<(), HelperError> {
         let request = Request::Trial { key: key.into(), certificate: certificate.into(), secret: secret.is_some() };
         self.ask(&request, secret.as_slice()).await
+    }
+
+    /// Makes the self-signed certificate of a certification authority called `name`, for the key in the file `key`.
+    pub async fn establish(&self, key: &Path, name: &str, validity: Validity) -> Result<Vec<u8>, HelperError> {
+        let request = Request::Establish { key: key.into(), name: name.to_owned(), validity };
+        self.ask::<Bytes>(&request, &[]).await.map(|certificate| certificate.0)
+    }
+
+    /// Issues, as the authority with the certificate `authority` (DER) and the key in the file `key`, what a signed request
+    /// asks for: the message must be signed by the certificate that it renews, and by that alone, the request in it by the
+    /// new key. The certificate has the subject and the extensions that are asked for; validity, holder and keys are not
+    /// compared. Nothing is written.
+    pub async fn issue(&self, message: &[u8], key: &Path, authority: &[u8], validity: Validity) -> Result<Issued, HelperError> {
+        let request = Request::Issue { message: message.into(), key: key.into(), authority: authority.into(), validity };
+        self.ask(&request, &[]).await
     }
 
     /// Writes a staged file (mode 0600, fsynced, atomically over an older one), opens it again and compares. `opens` is the

@@ -18,7 +18,7 @@ use spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
 use super::self_signed::{Certificate, Extension, SelfSignedError, TbsCertificate, signature_algorithm, time};
 
-/// szOID_RENEWAL_CERTIFICATE (MS-WCCE section 2.2.2.7.3): its value is the certificate that is renewed.
+/// `szOID_RENEWAL_CERTIFICATE` (MS-WCCE section 2.2.2.7.3): its value is the certificate that is renewed.
 const RENEWAL_CERTIFICATE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.13.1");
 
 /// The extensions that the new certificate is to have as the old one has them. The others are the authority's to choose.

@@ -15,6 +15,7 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest frame in bytes that either side accepts, secrets excepted: they have [`obnova_secret::CAPACITY`].
@@ -98,6 +99,26 @@ pub enum Request {
         /// Whether the key's passphrase follows.
         secret: bool,
     },
+    /// Make the certificate of a certification authority for its own key. Answer: [`Bytes`], the certificate (DER).
+    Establish {
+        /// The file with the key, which is not encrypted.
+        key: FilePath,
+        /// The common name.
+        name: String,
+        /// How long it is valid.
+        validity: Validity,
+    },
+    /// Check a signed request as an authority does, and make the certificate that it asks for. Answer: [`Issued`].
+    Issue {
+        /// The request (CMS around PKCS #10).
+        message: Bytes,
+        /// The file with the authority's key, which is not encrypted.
+        key: FilePath,
+        /// The authority's certificate (DER).
+        authority: Bytes,
+        /// How long the new certificate is valid.
+        validity: Validity,
+    },
     /// Write key and certificate to a staged file, and prove it by opening it. Answer: [`Sha256`] of the file.
     Package {
         /// What goes where.
@@ -139,6 +160,8 @@ impl Request {
             | Self::Judge { .. }
             | Self::Verify { .. }
             | Self::Challenge { .. }
+            | Self::Establish { .. }
+            | Self::Issue { .. }
             | Self::Place { .. }
             | Self::Digest { .. } => 0,
         }
@@ -212,6 +235,24 @@ pub struct Product {
     pub format: Format,
 }
 
+/// How long a certificate is valid, in whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validity {
+    /// The first valid second.
+    pub not_before: DateTime<Utc>,
+    /// The last valid second.
+    pub not_after: DateTime<Utc>,
+}
+
+/// What came of a signed request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// The new certificate (DER).
+    pub certificate: Bytes,
+    /// The certificate (DER) that it renews, and whose key has signed the request.
+    pub renews: Bytes,
+}
+
 /// How a [`Product`] is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -254,6 +295,9 @@ pub enum HelperError {
     /// The certificate was not signed by that issuer; `detail` says whether name or signature tells.
     #[error("not issued by that issuer: {detail}")]
     NotIssued { detail: String },
+    /// The signed request does not prove what it must, or asks for more than is given.
+    #[error("the request is not acceptable: {detail}")]
+    Unacceptable { detail: String },
     /// The key's trial signature does not verify or its trial decryption gives other bytes.
     #[error("the trial failed: {detail}")]
     TrialFailed { detail: String },

@@ -4,6 +4,7 @@
 mod certificates;
 mod failure;
 mod files;
+mod issue;
 mod keys;
 mod mac;
 mod packages;
@@ -72,6 +73,8 @@ fn answer(request: &Request, secrets: Vec<Secret>) -> Result<serde_json::Value, 
         Request::Verify { spki, message, signature } => json(keys::verify(spki, message, signature)?),
         Request::Challenge { spki } => json(keys::challenge(spki)?),
         Request::Trial { key, certificate, .. } => json(keys::trial(key, certificate, secret().as_ref())?),
+        Request::Establish { key, name, validity } => json(issue::establish(key, name, *validity)?),
+        Request::Issue { message, key, authority, validity } => json(issue::issue(message, key, authority, *validity)?),
         Request::Package { product, opens, seals } => {
             let opens = if *opens { secret() } else { None };
             let seals = if *seals { secret() } else { None };
