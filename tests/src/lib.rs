@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod bus;
+pub mod card;
 pub mod fixture;
 pub mod news;
 pub mod scene;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use agent::{Agent, Answer, Asked};
 pub use bus::Bus;
+pub use card::{CardKind, CardReader, VirtualCard};
 pub use fixture::{KeyKind, Made, Recipe};
 pub use news::{News, Notice};
 pub use scene::{Daemon, Outcome, Scene};
