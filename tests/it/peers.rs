@@ -5,4 +5,5 @@ mod desktop;
 mod disk;
 mod install;
 mod memory;
+mod tokens;
 mod units;

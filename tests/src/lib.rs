@@ -11,6 +11,7 @@ pub mod fixture;
 pub mod news;
 pub mod scene;
 pub mod terminal;
+pub mod token;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub use fixture::{KeyKind, Made, Recipe};
 pub use news::{News, Notice};
 pub use scene::{Daemon, Outcome, Scene};
 pub use terminal::Terminal;
+pub use token::SoftToken;
 
 /// How long anything may take on a busy machine before it counts as never.
 pub const PATIENCE: Duration = Duration::from_mins(1);

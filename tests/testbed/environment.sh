@@ -84,6 +84,13 @@ wants_cards() {
     wants ykcs11 compgen -G '/usr/lib/x86_64-linux-gnu/libykcs11.so*'
 }
 
+# Tokens behind PKCS#11, in software, and others who speak with tokens.
+wants_tokens() {
+    wants_to_build
+    wants softhsm2 command -v softhsm2-util
+    wants opensc command -v pkcs11-tool
+}
+
 # --- the target directory ---
 
 # A target directory above 8 GB is mostly leftovers: what only saves seconds goes first, then everything. Never while somebody
