@@ -34,6 +34,16 @@ pub enum CardKind {
     Strict,
 }
 
+impl CardKind {
+    fn switch(self) -> Option<&'static str> {
+        match self {
+            Self::Moves => Some("--move-key"),
+            Self::Generates => None,
+            Self::Strict => Some("--strict"),
+        }
+    }
+}
+
 /// What comes instead of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -71,6 +81,17 @@ impl fmt::Display for Fault {
             Self::After(_) => panic!("a command is performed once"),
         }
     }
+}
+
+/// How far a transcript was followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replayed {
+    /// So many commands were as they were then,
+    pub done: usize,
+    /// of so many.
+    pub of: usize,
+    /// The first that was not, in hex.
+    pub strange: Option<String>,
 }
 
 /// Two readers side by side under a pcscd of their own; gone when dropped.
@@ -111,9 +132,24 @@ impl CardReader {
 
     /// Inserts a card into the first reader (0) or the second (1).
     pub async fn insert_into(&self, reader: u16, kind: CardKind, state: &Path) -> VirtualCard {
+        let mut command = self.beside_driver().await;
+        command.args(kind.switch());
+        VirtualCard::start(command, state, FIRST_PORT + reader, Some((self.inside, reader))).await
+    }
+
+    /// The program that is the card, in the network of the driver.
+    async fn beside_driver(&self) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.inside.0.to_string(), "--net", "--"]).arg(card_program().await);
-        VirtualCard::start(command, kind, state, FIRST_PORT + reader, Some((self.inside, reader))).await
+        command
+    }
+
+    /// Inserts a transcript that [`VirtualCard::record`] wrote: a card that answers what was answered then, as long as it is asked
+    /// what was asked then; `state` is for its counts. [`VirtualCard::replayed`] says how far that went.
+    pub async fn replay(&self, transcript: &Path, state: &Path) -> VirtualCard {
+        let mut command = self.beside_driver().await;
+        command.arg("--replay").arg(transcript);
+        VirtualCard::start(command, state, FIRST_PORT, Some((self.inside, 0))).await
     }
 
     /// A program that sees these readers and no others. It starts in `/`: what needs another directory, or a bare environment, is
@@ -182,18 +218,13 @@ pub struct VirtualCard {
 }
 
 impl VirtualCard {
-    /// Starts the program that is the card, in the surroundings that `before` gives it.
-    async fn start(mut before: Command, kind: CardKind, state: &Path, port: u16, seat: Option<(Inside, u16)>) -> Self {
+    /// Starts the program that is the card, with the switches that it has already.
+    async fn start(mut command: Command, state: &Path, port: u16, seat: Option<(Inside, u16)>) -> Self {
         std::fs::create_dir_all(state).expect("a directory");
         let control = state.join("control");
         drop(std::fs::remove_file(&control));
-        before.arg("--state").arg(state).arg("--control").arg(&control).args(["--port", &port.to_string()]);
-        match kind {
-            CardKind::Moves => before.arg("--move-key"),
-            CardKind::Generates => &mut before,
-            CardKind::Strict => before.arg("--strict"),
-        };
-        let process = before.stdin(Stdio::null()).kill_on_drop(true).spawn().expect("the card runs");
+        command.arg("--state").arg(state).arg("--control").arg(&control).args(["--port", &port.to_string()]);
+        let process = command.stdin(Stdio::null()).kill_on_drop(true).spawn().expect("the card runs");
         let control = eventually("the card's control", async || UnixStream::connect(&control).await.ok()).await;
         let (answers, commands) = control.into_split();
         let card = Self { process, answers: BufReader::new(answers).lines(), commands, seat };
@@ -261,6 +292,15 @@ impl VirtualCard {
     /// Writes down every APDU from now on, with the secrets blanked: `> command`, `< answer`, `! event`.
     pub async fn record(&mut self, file: &Path) {
         self.told(&format!("record {}", file.display())).await;
+    }
+
+    /// How far a transcript was followed.
+    pub async fn replayed(&mut self) -> Replayed {
+        let text = self.ask("replayed").await;
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let [done, of, ref strange @ ..] = *words.as_slice() else { panic!("no answer: {text}") };
+        let number = |word: &str| word.parse().expect("a number");
+        Replayed { done: number(done), of: number(of), strange: strange.first().map(|word| (*word).to_owned()) }
     }
 
     /// Touches it, once it waits for that.

@@ -76,7 +76,9 @@ impl Wire {
     pub async fn open(kind: CardKind, state: &Path) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let card = VirtualCard::start(Command::new(card_program().await), kind, state, port, None).await;
+        let mut command = Command::new(card_program().await);
+        command.args(kind.switch());
+        let card = VirtualCard::start(command, state, port, None).await;
         let (line, _) = timeout(PATIENCE, listener.accept()).await.expect("in time").expect("the card calls");
         let mut wire = Self { card, listener, line };
         wire.control(&[1]).await;

@@ -70,6 +70,9 @@ async fn the_one_that_only_generates_says_nothing_of_its_keys() {
     // What tells an empty slot from another on such a card.
     assert_eq!(wire.sign(0x82, Algorithm::P256, &[7; 32]).await.status, 0x9000);
     assert_eq!(wire.sign(0x83, Algorithm::P256, &[7; 32]).await.status, 0x6985);
+    let (mut fresh, _state) = new_card(CardKind::Generates).await;
+    assert_eq!(fresh.verify("123456").await, 0x9000);
+    assert_eq!(fresh.sign(0x9A, Algorithm::P256, &[7; 32]).await.status, 0x6400, "of 9A it believes that there is a key");
 }
 
 #[tokio::test]

@@ -223,6 +223,28 @@ async fn keys_that_opensc_moves_keep_their_policies_and_open_old_mail_where_they
 }
 
 #[tokio::test]
+async fn a_transcript_takes_the_place_of_the_card_that_it_was_written_at() {
+    let anna = Annas::card(CardKind::Moves).await;
+    let mut card = anna.reader.insert(CardKind::Moves, &anna.state).await;
+    let transcript = anna.reader.state("transcript");
+    let wrong = ["-a", "verify-pin", "-P", "000000"];
+    let tool = async |arguments: &[&str]| anna.reader.run("yubico-piv-tool", arguments).await;
+    card.record(&transcript).await;
+    let (status, refused) = (tool(&["-a", "status"]).await.ends(0), tool(&wrong).await);
+    card.kill().await;
+
+    let mut replay = anna.reader.replay(&transcript, &anna.reader.state("replay")).await;
+    assert_eq!(tool(&["-a", "status"]).await.ends(0).out, status.out);
+    let again = tool(&wrong).await;
+    assert_eq!((again.code, again.err), (refused.code, refused.err));
+    let replayed = replay.replayed().await;
+    assert!(replayed.done == replayed.of && replayed.of > 20 && replayed.strange.is_none(), "{replayed:?}");
+    // What was not asked then is not answered now.
+    assert_ne!(tool(&["-a", "version"]).await.code, 0);
+    assert!(replay.replayed().await.strange.is_some());
+}
+
+#[tokio::test]
 async fn keys_outlive_every_insertion() {
     let anna = Annas::card(CardKind::Generates).await;
     for _ in 0..2 {

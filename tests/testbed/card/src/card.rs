@@ -4,6 +4,7 @@
 use crate::apdu::{Answer, Command, Exchange, NOT_FOUND, OK, UNKNOWN_INSTRUCTION, WRONG_PARAMETERS, only};
 use crate::applet::{Applet, Secret};
 use crate::control::Control;
+use crate::line::Powered;
 use crate::memory::{Memory, Octets};
 use crate::{tlv, yubikey};
 
@@ -28,7 +29,8 @@ impl Kind {
         }
     }
 
-    fn atr(self) -> &'static [u8] {
+    /// The answer to reset, as that card's.
+    pub(crate) fn atr(self) -> &'static [u8] {
         match self {
             Self::Moves => b"\x3B\xFD\x13\x00\x00\x81\x31\xFE\x15\x80\x73\xC0\x21\xC0\x57YubiKey\x40",
             Self::Generates => b"\x3B\x8F\x01\x80\x5DNitrokey\x00\x00\x00\x00\x00\x6A",
@@ -109,18 +111,6 @@ impl<'a, 'power> Card<'a, 'power> {
         session.restore(&mut applet);
         let used = session.selected;
         Self { kind, applet, memory, session, control, ending: None, exchange: Exchange::default(), used }
-    }
-
-    /// Why it needs its power cut, if it does.
-    pub(crate) fn ending(&self) -> Option<Ending> {
-        self.ending
-    }
-
-    /// The power is gone. A card that nobody spoke to has nothing to forget.
-    pub(crate) fn lose_power(&mut self) {
-        if self.used {
-            self.ending = Some(Ending::Power);
-        }
     }
 
     fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
@@ -212,6 +202,19 @@ impl<'a, 'power> Card<'a, 'power> {
 /// The number of an object, of one to three bytes.
 pub(crate) fn tag_number(tag: &[u8]) -> u32 {
     tag.iter().fold(0, |number, byte| (number << 8) | u32::from(*byte))
+}
+
+impl Powered for Card<'_, '_> {
+    /// A card that nobody spoke to has nothing to forget.
+    fn lose_power(&mut self) {
+        if self.used {
+            self.ending = Some(Ending::Power);
+        }
+    }
+
+    fn ending(&self) -> Option<Ending> {
+        self.ending
+    }
 }
 
 impl vpicc::VSmartCard for Card<'_, '_> {

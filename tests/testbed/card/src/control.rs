@@ -10,6 +10,7 @@
 //! | `fired` | how many faults have struck since the last reset |
 //! | `executed` | `47=2 87=10 sign=8`: commands that ever succeeded, by instruction, and uses of private keys |
 //! | `record FILE`, `record off` | `ok` |
+//! | `replayed` | `3 7`: of seven commands three were as in the transcript; and the first that was not |
 //! | `touch` | `ok` when a command waited for it, else `error` |
 
 use std::collections::BTreeMap;
@@ -45,6 +46,9 @@ struct Shared {
     faults: Vec<Fault>,
     executed: Executed,
     transcript: Option<Transcript>,
+    atr: Vec<u8>,
+    /// How many commands were as in a transcript, of how many, and the first that was not.
+    replay: (usize, usize, Option<String>),
     touch: Touch,
 }
 
@@ -62,8 +66,8 @@ struct Executed {
 }
 
 impl Control {
-    /// With the counts of the card whose state is in this directory.
-    pub(crate) fn new(directory: &Path) -> Self {
+    /// With the counts of the card whose state is in this directory, and its ATR.
+    pub(crate) fn new(directory: &Path, atr: &[u8]) -> Self {
         let shared = Shared {
             inserted: true,
             ended: false,
@@ -73,6 +77,8 @@ impl Control {
             faults: Vec::new(),
             executed: Executed::open(directory.join("executed.json")),
             transcript: None,
+            atr: atr.to_vec(),
+            replay: (0, 0, None),
             touch: Touch::Unwanted,
         };
         Self { shared: Mutex::new(shared), changed: Condvar::new() }
@@ -153,6 +159,16 @@ impl Control {
         }
     }
 
+    /// Notes how far a transcript was followed.
+    pub(crate) fn note_replay(&self, done: usize, of: usize, strange: Option<String>) {
+        self.shared().replay = (done, of, strange);
+    }
+
+    /// How far it was.
+    pub(crate) fn replay(&self) -> (usize, usize, Option<String>) {
+        self.shared().replay.clone()
+    }
+
     /// Notes what happened otherwise.
     pub(crate) fn note_event(&self, what: &str) {
         self.shared().note_event(what);
@@ -210,11 +226,18 @@ impl Control {
             ["at", words @ ..] => self.shared().faults.push(Fault::parse(false, words)?),
             ["from", words @ ..] => self.shared().faults.push(Fault::parse(true, words)?),
             ["clear"] => self.shared().faults.clear(),
+            ["replayed"] => {
+                let (done, of, strange) = self.replay();
+                return Some(format!("{done} {of} {}", strange.unwrap_or_default()).trim_end().to_owned());
+            }
             ["executed"] => return Some(self.shared().executed.list()),
             ["record", "off"] => self.shared().transcript = None,
             ["record", ..] => {
                 let path = Path::new(line.trim_start().strip_prefix("record")?.trim());
-                self.shared().transcript = Some(Transcript::create(path).ok()?);
+                let mut shared = self.shared();
+                let atr = hex::encode_upper(&shared.atr);
+                shared.transcript = Some(Transcript::create(path).ok()?);
+                shared.note_event(&format!("atr {atr}"));
             }
             ["touch"] => {
                 let mut shared = self.shared();

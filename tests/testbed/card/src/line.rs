@@ -4,13 +4,22 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use vpicc::Connection;
+use vpicc::{Connection, VSmartCard};
 
-use crate::card::{Card, Ending};
+use crate::card::Ending;
 use crate::control::Control;
 
 /// Between two tries to reach the driver.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// What the line ends in.
+pub(crate) trait Powered: VSmartCard {
+    /// The power is gone.
+    fn lose_power(&mut self);
+
+    /// Why it needs its power cut, if it does.
+    fn ending(&self) -> Option<Ending>;
+}
 
 /// The line, or what is needed to have one.
 pub(crate) struct Line<'a> {
@@ -26,7 +35,7 @@ impl<'a> Line<'a> {
     }
 
     /// Lets the driver speak with the card until that needs its power cut; nothing when the program is to end.
-    pub(crate) fn serve(&mut self, card: &mut Card<'_, '_>) -> Option<Ending> {
+    pub(crate) fn serve(&mut self, card: &mut impl Powered) -> Option<Ending> {
         loop {
             let connection = self.connection()?;
             if connection.poll(card).is_err() {

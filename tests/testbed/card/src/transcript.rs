@@ -1,4 +1,4 @@
-//! Transcripts of what crossed the line, as lines of hex: `> command`, `< answer`, `! event`. Bytes that are secret are written
+//! Transcripts of what crossed the line, as lines of hex: `> command`, `< answer`, `! event`, the first of which is the ATR. Bytes that are secret are written
 //! as `..`: PINs, PUKs, management keys and what is exchanged to prove them, private keys from outside, and the PIN-protected
 //! object in which a management key may be kept.
 
