@@ -51,8 +51,7 @@ impl Cards {
             return Err(CardError::Absent {});
         }
         let module = self.module_of(place).await?;
-        let opens = if step == (CardStep::Unblock {}) { &secrets.puk } else { &secrets.pin };
-        let answer = self.helper.token(&module, place, &step, opens.as_deref(), secrets.new_pin.as_deref()).await;
+        let answer = self.helper.token(&module, place, &step, &secrets).await;
         if matches!(answer, Err(CardError::Absent {})) {
             self.shown().remove(place);
         }

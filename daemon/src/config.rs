@@ -2,11 +2,14 @@
 //!
 //! Three stages: text → [`File`] (unknown keys refused) → [`Settings`]. The annotated default is [`DEFAULT`].
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use obnova_core::Place;
 use serde::Deserialize;
 use toml::Spanned;
+
+use crate::cards::modules::Module;
 
 /// The annotated default file; a test holds that it names every key and means the defaults.
 pub const DEFAULT: &str = include_str!("../../packaging/obnova.toml");
@@ -16,6 +19,8 @@ pub const DEFAULT: &str = include_str!("../../packaging/obnova.toml");
 pub struct Settings {
     /// Places that are watched besides those that people name.
     pub watch: Vec<Place>,
+    /// PKCS#11 modules besides those that are registered with p11-kit.
+    pub modules: Vec<Module>,
     /// The level of the log, as a `tracing` filter.
     pub log: Option<String>,
 }
@@ -23,8 +28,17 @@ pub struct Settings {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct File {
+    modules: Vec<NamedModule>,
     watch: Watch,
     log: Log,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedModule {
+    path: Spanned<PathBuf>,
+    #[serde(default)]
+    environment: BTreeMap<Spanned<String>, Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -92,13 +106,31 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
             .map_err(|error| mistake(text.span().start, format!("{error}: `file:/PATH` or `p12:/PATH` is expected")))
     };
     let watch = file.watch.places.iter().map(place).collect::<Result<_, _>>()?;
+    let modules = file.modules.into_iter().map(|named| module(named, &mistake)).collect::<Result<_, _>>()?;
     let levels = ["error", "warn", "info", "debug", "trace"];
     if let Some(level) = &file.log.level
         && !levels.contains(&level.get_ref().as_str())
     {
         return Err(mistake(level.span().start, format!("one of {} is expected", levels.join(", "))));
     }
-    Ok(Settings { watch, log: file.log.level.map(Spanned::into_inner) })
+    Ok(Settings { watch, modules, log: file.log.level.map(Spanned::into_inner) })
+}
+
+fn module(named: NamedModule, mistake: &impl Fn(usize, String) -> ConfigError) -> Result<Module, ConfigError> {
+    if !named.path.get_ref().is_absolute() {
+        return Err(mistake(named.path.span().start, "an absolute path is expected".to_owned()));
+    }
+    let variable = |(name, value): (Spanned<String>, Spanned<String>)| {
+        if name.get_ref().is_empty() || name.get_ref().contains(['=', '\0']) {
+            return Err(mistake(name.span().start, "the name of a variable is expected".to_owned()));
+        }
+        if value.get_ref().contains('\0') {
+            return Err(mistake(value.span().start, "text without NUL is expected".to_owned()));
+        }
+        Ok((name.into_inner(), value.into_inner()))
+    };
+    let environment = named.environment.into_iter().map(variable).collect::<Result<_, _>>()?;
+    Ok(Module { path: named.path.into_inner(), environment })
 }
 
 #[cfg(test)]
@@ -119,6 +151,7 @@ mod tests {
             .collect();
         let all = parse(Path::new("obnova.toml"), &uncommented).expect("each example is right");
         assert!(!all.watch.is_empty() && all.log.is_some());
+        assert!(all.modules.first().is_some_and(|module| !module.environment.is_empty()));
     }
 
     #[test]
@@ -127,6 +160,12 @@ mod tests {
         assert!(mistake("[watch]\nplaces = [\"/etc/x\"]\n").contains("obnova.toml:2:11: unknown-scheme: `file:/PATH`"));
         assert!(mistake("[log]\nlevel = \"loud\"\n").contains("one of error, warn"));
         assert!(mistake("[watch\n").starts_with("obnova.toml:1:"));
+        assert!(mistake("[[modules]]\npath = \"a.so\"\n").contains("obnova.toml:2:8: an absolute path"));
+        assert!(mistake("[[modules]]\nenvironment = {}\n").contains("missing field `path`"));
+        assert!(
+            mistake("[[modules]]\npath = \"/a\"\nenvironment = { \"a=b\" = \"\" }\n").contains("obnova.toml:3:17: the name")
+        );
+        assert!(mistake("[[modules]]\npath = \"/a\"\nenvironment = { a = \"\\u0000\" }\n").contains("obnova.toml:3:21: text"));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use obnova_core::Place;
+use obnova_core::card::Card;
 use obnova_secret::Secret;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,6 +18,9 @@ use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::cards::modules::Module;
+use crate::cards::secrets::Secrets;
+use crate::cards::step::{CardAnswer, CardError, CardStep};
 pub use protocol::{
     Bytes, Challenge, FilePath, Format, HelperError, InspectedKey, Issued, KeyAlgorithm, Opened, OpenedCertificate, Product,
     Sha256, Validity,
@@ -29,6 +34,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// How long making a key may take. RSA-4096 is a matter of luck, and of the machine.
 const GENERATION_DEADLINE: Duration = Duration::from_mins(3);
 
+/// How long a step at a token may take whose PIN is typed on the reader: the reader gives up earlier.
+const PAD_DEADLINE: Duration = Duration::from_mins(2);
+
 /// How long a killed helper may take to disappear. Longer only if it hangs inside the kernel, on a dead network share.
 const REAP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -41,6 +49,7 @@ pub struct Helper {
     program: PathBuf,
     deadline: Duration,
     generation_deadline: Duration,
+    pad_deadline: Duration,
 }
 
 impl Helper {
@@ -51,13 +60,18 @@ impl Helper {
 
     /// The helper at a given path.
     pub fn at(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), deadline: DEADLINE, generation_deadline: GENERATION_DEADLINE }
+        Self {
+            program: program.into(),
+            deadline: DEADLINE,
+            generation_deadline: GENERATION_DEADLINE,
+            pad_deadline: PAD_DEADLINE,
+        }
     }
 
     /// The same helper with another deadline for every operation.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
-        Self { deadline, generation_deadline: deadline, ..self }
+        Self { deadline, generation_deadline: deadline, pad_deadline: deadline, ..self }
     }
 
     /// Opens a PKCS#12 file, modern or legacy. An empty secret stands for both an empty and an absent password. Of several
@@ -162,13 +176,68 @@ impl Helper {
         self.ask(&Request::Digest { path: path.into() }, &[]).await
     }
 
+    /// Every token that a PKCS#11 module shows, with its public certificates and keys; needs no PIN. A token that cannot be
+    /// read hides no other. Tokens that were never set up are left out.
+    pub async fn tokens(&self, module: &Module) -> Result<Vec<Card>, CardError> {
+        self.ask_module(module, &Request::Tokens { module: module.path.as_path().into() }, &[]).await
+    }
+
+    /// Takes one step at the token `place`, of which the module must show just one. Each secret is sent to the token once, with
+    /// keys that demand the PIN for each use once more. Tokens have no management key.
+    pub async fn token(
+        &self,
+        module: &Module,
+        place: &Place,
+        step: &CardStep,
+        secrets: &Secrets,
+    ) -> Result<CardAnswer, CardError> {
+        let opens = if matches!(step, CardStep::Unblock {}) { &secrets.puk } else { &secrets.pin };
+        let request = Request::Token {
+            module: module.path.as_path().into(),
+            place: place.clone(),
+            step: step.clone(),
+            pin: opens.is_some(),
+            new_pin: secrets.new_pin.is_some(),
+            last_try: secrets.last_try,
+        };
+        let following: Vec<&Secret> = [opens, &secrets.new_pin].into_iter().filter_map(Option::as_deref).collect();
+        self.ask_module(module, &request, &following).await
+    }
+
+    /// An operation in which a module's code runs. Whatever that does to its process is the module's failure.
+    async fn ask_module<T: DeserializeOwned>(
+        &self,
+        module: &Module,
+        request: &Request,
+        secrets: &[&Secret],
+    ) -> Result<T, CardError> {
+        let blame = |detail: String| CardError::Module { module: module.path.display().to_string(), detail };
+        self.ask_within(request, secrets, Some(module)).await.map_err(|error| match error {
+            HelperError::Card(error) => error,
+            HelperError::Crashed { status } => blame(format!("ended its process ({status})")),
+            HelperError::Deadline { after } => blame(format!("gave no answer within {after:?}")),
+            HelperError::Exchange(source) => blame(format!("disturbed its process: {source}")),
+            HelperError::Start { ref source, .. } => CardError::Failed { detail: format!("{error}: {source}") },
+            other => CardError::Failed { detail: other.to_string() },
+        })
+    }
+
     /// One operation from start to reaped process.
     async fn ask<T: DeserializeOwned>(&self, request: &Request, secrets: &[&Secret]) -> Result<T, HelperError> {
+        self.ask_within(request, secrets, None).await
+    }
+
+    async fn ask_within<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        secrets: &[&Secret],
+        module: Option<&Module>,
+    ) -> Result<T, HelperError> {
         debug_assert_eq!(request.secrets(), secrets.len());
-        let deadline = if matches!(request, Request::Generate { .. }) { self.generation_deadline } else { self.deadline };
+        let deadline = self.deadline_of(request);
         let request = serde_json::to_vec(request).map_err(|error| HelperError::Exchange(error.into()))?;
         let (mut child, mut socket) =
-            self.start().map_err(|source| HelperError::Start { program: self.program.clone(), source })?;
+            self.start(module).map_err(|source| HelperError::Start { program: self.program.clone(), source })?;
         match timeout(deadline, exchange(&mut socket, &request, secrets)).await {
             Err(_) => {
                 end(&mut child).await?;
@@ -188,17 +257,27 @@ impl Helper {
         }
     }
 
-    fn start(&self) -> io::Result<(Child, UnixStream)> {
+    fn deadline_of(&self, request: &Request) -> Duration {
+        match request {
+            Request::Generate { .. } | Request::Token { step: CardStep::Generate { .. }, .. } => self.generation_deadline,
+            Request::Token { step: CardStep::Look {}, .. } => self.deadline,
+            Request::Token { pin: false, .. } => self.pad_deadline,
+            _ => self.deadline,
+        }
+    }
+
+    /// Starts it with no environment but a module's.
+    fn start(&self, module: Option<&Module>) -> io::Result<(Child, UnixStream)> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let socket = UnixStream::from_std(ours)?;
-        let child = Command::new(&self.program)
-            .env_clear()
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()?;
-        Ok((child, socket))
+        let mut command = Command::new(&self.program);
+        command.env_clear().stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).kill_on_drop(true);
+        if let Some(module) = module {
+            // What a module says on standard error may hold anything, a PIN too: it is not for our log.
+            command.envs(&module.environment).stderr(Stdio::null());
+        }
+        Ok((command.spawn()?, socket))
     }
 }
 

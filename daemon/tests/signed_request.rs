@@ -14,7 +14,7 @@ use paper::{authorised, curve, kinds, moment, old, public, request, rsa, sign};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-const NAME: &str = "Nováková, Anna";
+const NAME: &str = "Anna Novakova";
 const ADDRESS: &str = "anna@example.org";
 const NOW: &str = "2026-11-09T08:07:06Z";
 

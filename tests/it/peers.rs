@@ -1,7 +1,9 @@
 //! Against real programs of other people. Compiled in by the feature `peers`; a peer that is lacking fails its tests.
 
+mod card;
 mod desktop;
 mod disk;
 mod install;
 mod memory;
+mod tokens;
 mod units;

@@ -6,20 +6,24 @@
 
 pub mod agent;
 pub mod bus;
+pub mod card;
 pub mod fixture;
 pub mod news;
 pub mod scene;
 pub mod terminal;
+pub mod token;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use agent::{Agent, Answer, Asked};
 pub use bus::Bus;
+pub use card::{CardKind, CardReader, VirtualCard};
 pub use fixture::{KeyKind, Made, Recipe};
 pub use news::{News, Notice};
 pub use scene::{Daemon, Outcome, Scene};
 pub use terminal::Terminal;
+pub use token::SoftToken;
 
 /// How long anything may take on a busy machine before it counts as never.
 pub const PATIENCE: Duration = Duration::from_mins(1);

@@ -6,6 +6,8 @@ wants systemd command -v systemd-analyze
 # The units name its dbus.socket.
 wants dbus-user-session test -e /usr/lib/systemd/user/dbus.socket
 wants_desktop
+wants_tokens
+wants_cards
 # A dump of a running process, as root makes one.
 wants gdb command -v gcore
 bring_lacking
@@ -20,5 +22,8 @@ echo "== dependency policy"
 tests/testbed/deny.sh
 echo "== lints"
 cargo clippy --locked --workspace --all-targets --features obnova-tests/peers -- -D warnings
+echo "== the card in software"
+tests/testbed/card.sh check
+tests/testbed/card.sh
 echo "== tests"
 tests/testbed/test.sh --features obnova-tests/peers

@@ -69,6 +69,28 @@ wants_desktop() {
     wants dbus-daemon command -v dbus-daemon
 }
 
+# The card in software, the reader that it is put into, and others who speak with cards.
+wants_cards() {
+    wants_to_build
+    wants clang command -v clang
+    wants libclang-dev compgen -G '/usr/lib/llvm-*/lib/libclang.so'
+    wants iproute2 command -v ip
+    wants pcscd command -v pcscd
+    wants libpcsclite-dev pkg-config --exists libpcsclite
+    wants vsmartcard-vpcd test -e /usr/lib/pcsc/drivers/serial/libifdvpcd.so
+    wants opensc command -v pkcs11-tool
+    wants opensc-pkcs11 test -e /usr/lib/x86_64-linux-gnu/opensc-pkcs11.so
+    wants yubico-piv-tool command -v yubico-piv-tool
+    wants ykcs11 compgen -G '/usr/lib/x86_64-linux-gnu/libykcs11.so*'
+}
+
+# Tokens behind PKCS#11, in software, and others who speak with tokens.
+wants_tokens() {
+    wants_to_build
+    wants softhsm2 command -v softhsm2-util
+    wants opensc command -v pkcs11-tool
+}
+
 # --- the target directory ---
 
 # A target directory above 8 GB is mostly leftovers: what only saves seconds goes first, then everything. Never while somebody

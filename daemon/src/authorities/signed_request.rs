@@ -125,14 +125,14 @@ pub fn message(
         algorithm: signer.algorithm,
         signature: OctetString::new(signature)?,
     };
-    let signed = SignedData {
+    let data = SignedData {
         version: 1,
         digests: SetOfVec::try_from([signer.digest_algorithm])?,
         content: EncapsulatedContent { kind: ID_DATA, content: OctetString::new(pkcs10)? },
         certificates: SetOfVec::try_from([Any::from_der(old_certificate)?])?,
         signers: SetOfVec::try_from([Any::encode_from(&info)?])?,
     };
-    Ok(ContentInfo { kind: ID_SIGNED_DATA, content: signed }.to_der()?)
+    Ok(ContentInfo { kind: ID_SIGNED_DATA, content: data }.to_der()?)
 }
 
 /// DER of the certificate that a PKCS #10 request asks to renew. Checks no signature.

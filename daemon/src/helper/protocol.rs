@@ -16,7 +16,10 @@ use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use chrono::{DateTime, Utc};
+use obnova_core::Place;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::cards::step::{CardError, CardStep};
 
 /// The longest frame in bytes that either side accepts, secrets excepted: they have [`obnova_secret::CAPACITY`].
 pub const MAX_FRAME: usize = 4 * 1024 * 1024;
@@ -144,6 +147,26 @@ pub enum Request {
         /// The file.
         path: FilePath,
     },
+    /// Look at all tokens that a PKCS#11 module shows. Answer: `Vec<`[`Card`](obnova_core::card::Card)`>`.
+    Tokens {
+        /// The module's file.
+        module: FilePath,
+    },
+    /// One step at a token. Answer: [`CardAnswer`](crate::cards::step::CardAnswer).
+    Token {
+        /// The module's file.
+        module: FilePath,
+        /// The token, of which the module must show just one.
+        place: Place,
+        /// The step.
+        step: CardStep,
+        /// Whether the PIN (to unblock: the PUK) follows (first).
+        pin: bool,
+        /// Whether the new PIN follows (second).
+        new_pin: bool,
+        /// Whether the first secret may be sent though it would be blocked if it were wrong.
+        last_try: bool,
+    },
 }
 
 impl Request {
@@ -156,6 +179,7 @@ impl Request {
             | Self::Sign { secret, .. }
             | Self::Trial { secret, .. } => usize::from(*secret),
             Self::Package { opens, seals, .. } => usize::from(*opens) + usize::from(*seals),
+            Self::Token { pin, new_pin, .. } => usize::from(*pin) + usize::from(*new_pin),
             Self::PublicHalf { .. }
             | Self::Judge { .. }
             | Self::Verify { .. }
@@ -163,7 +187,8 @@ impl Request {
             | Self::Establish { .. }
             | Self::Issue { .. }
             | Self::Place { .. }
-            | Self::Digest { .. } => 0,
+            | Self::Digest { .. }
+            | Self::Tokens { .. } => 0,
         }
     }
 }
@@ -334,6 +359,9 @@ pub enum HelperError {
     /// No memory could be locked for the secret.
     #[error("no memory for the secret: {detail}")]
     Memory { detail: String },
+    /// A token did not do it.
+    #[error(transparent)]
+    Card(CardError),
     /// The helper did not understand the request: programs of different versions.
     #[error("request refused: {detail}")]
     Refused { detail: String },
@@ -448,6 +476,8 @@ mod tests {
         }
         let json = serde_json::to_string(&HelperError::TooLarge { limit: 7 }).expect("JSON");
         assert!(matches!(serde_json::from_str(&json), Ok(HelperError::TooLarge { limit: 7 })));
+        let json = serde_json::to_string(&HelperError::Card(CardError::WrongPin { left: Some(2) })).expect("JSON");
+        assert!(matches!(serde_json::from_str(&json), Ok(HelperError::Card(CardError::WrongPin { left: Some(2) }))), "{json}");
     }
 
     #[test]

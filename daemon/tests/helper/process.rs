@@ -30,6 +30,16 @@ fn only_the_helper_is_linked_with_openssl() {
     assert!(helper.contains("libcrypto"), "obnova-helper: {helper}");
 }
 
+/// PKCS#11 modules are loaded and not linked: a program that can load one names the function that each of them has.
+#[test]
+fn only_the_helper_can_load_pkcs11_modules() {
+    let names_it = |program: &str| {
+        let name = b"C_GetFunctionList";
+        fs::read(program).expect("a program").windows(name.len()).any(|window| window == name)
+    };
+    assert!(names_it(HELPER) && !names_it(env!("CARGO_BIN_EXE_obnovad")));
+}
+
 #[tokio::test]
 async fn a_helper_that_does_not_answer_is_killed_and_reaped() {
     let bench = Bench::new();

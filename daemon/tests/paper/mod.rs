@@ -47,8 +47,9 @@ pub(crate) fn old(key: &PKey<Private>, name: &str, address: &str) -> Vec<u8> {
     builder.set_serial_number(&serial.to_asn1_integer().expect("a serial")).expect("set");
     let mut subject = X509NameBuilder::new().expect("a name");
     subject.append_entry_by_text("C", "CZ").expect("an entry");
-    // BMPString, as some authorities write names: it must not come back as UTF8String.
-    subject.append_entry_by_text_with_type("CN", name, Asn1Type::BMPSTRING).expect("an entry");
+    subject.append_entry_by_text("L", "Žďár").expect("an entry");
+    // As old authorities wrote names: it must not come back as UTF8String.
+    subject.append_entry_by_text_with_type("CN", name, Asn1Type::T61STRING).expect("an entry");
     builder.set_subject_name(&subject.build()).expect("set");
     let mut issuer = X509NameBuilder::new().expect("a name");
     issuer.append_entry_by_text("CN", "Some authority").expect("an entry");

@@ -86,6 +86,9 @@ fn examine(message: &[u8]) -> Result<(X509Req, Vec<u8>), HelperError> {
 /// be named in the signed attributes. No chain and no validity is looked at.
 fn signed_content(message: &[u8], signer: Option<X509>) -> Result<Vec<u8>, HelperError> {
     let mut cms = CmsContentInfo::from_der(message).map_err(|error| of_content(&error))?;
+    if cms.to_der().map_err(|error| of_openssl(&error))? != message {
+        return Err(HelperError::Broken { detail: "the message is not strictly encoded".to_owned() });
+    }
     let mut content = Vec::new();
     let verified = match signer {
         None => cms.verify(None, None, None, Some(&mut content), CMSOptions::NO_SIGNER_CERT_VERIFY | CMSOptions::BINARY),

@@ -95,9 +95,10 @@ fn encrypted(public: &PKeyRef<Public>) -> Result<Challenge, ErrorStack> {
 }
 
 fn agreed(public: &PKeyRef<Public>) -> Result<Challenge, ErrorStack> {
-    let group = public.ec_key()?.group().to_owned();
-    let ours = EcKey::generate(&group)?;
-    let point = ours.public_key().to_bytes(&group, PointConversionForm::UNCOMPRESSED, &mut *BigNumContext::new()?)?;
+    let theirs = public.ec_key()?;
+    let group = theirs.group();
+    let ours = EcKey::generate(group)?;
+    let point = ours.public_key().to_bytes(group, PointConversionForm::UNCOMPRESSED, &mut *BigNumContext::new()?)?;
     let ours = PKey::from_ec_key(ours)?;
     let mut deriver = Deriver::new(&ours)?;
     deriver.set_peer(public)?;

@@ -1,5 +1,5 @@
-//! obnova-helper: the short-lived process that alone links OpenSSL and touches private keys. It reads one request and its
-//! secrets from the socket on its standard input, answers there, and exits. When to do what is the daemon's.
+//! obnova-helper: the short-lived process that alone links OpenSSL, loads PKCS#11 modules and touches private keys. It reads
+//! one request and its secrets from the socket on its standard input, answers there, and exits. When to do what is the daemon's.
 
 mod certificates;
 mod failure;
@@ -9,6 +9,7 @@ mod keys;
 mod mac;
 mod packages;
 mod seal;
+mod tokens;
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
@@ -82,6 +83,13 @@ fn answer(request: &Request, secrets: Vec<Secret>) -> Result<serde_json::Value, 
         }
         Request::Place { staged, target, mode, sha256 } => json(files::place(staged, target, *mode, sha256)?),
         Request::Digest { path } => json(files::digest(path)?),
+        Request::Tokens { module } => json(tokens::list(module).map_err(HelperError::Card)?),
+        Request::Token { module, place, step, pin, new_pin, last_try } => {
+            let opens = if *pin { secret() } else { None };
+            let new = if *new_pin { secret() } else { None };
+            let given = tokens::Given { opens: opens.as_ref(), new: new.as_ref(), last_try: *last_try };
+            json(tokens::perform(module, place, step, &given).map_err(HelperError::Card)?)
+        }
     }
 }
 
