@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use chrono::{DateTime, Duration, Utc};
+use futures_util::future::join_all;
 use obnova_core::Certificate;
 use obnovad::authorities::signed_request::{self, Request, certification_request};
 use obnovad::authorities::simulated::{Counts, Failure, Refusal, Rules, Simulated};
@@ -206,14 +207,16 @@ async fn the_same_bytes_again_bring_the_same_order_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn who_submits_twice_at_once_gets_one_order() {
+async fn who_submits_several_times_at_once_gets_one_order() {
     let bench = Bench::new();
     let message = Renewal::p256().message();
     let messages = [message.as_slice()];
-    let other = bench.again();
-    let (one, two) = tokio::join!(bench.submit(&messages), other.submit(&messages, AT_ONCE, now()));
-    assert_eq!(one.expect("accepted"), two.expect("accepted"));
-    assert_eq!(bench.counts().await, [2, 0, 1, 1]);
+    // All find nothing there, and each would make the authority's key.
+    let others = [bench.again(), bench.again(), bench.again(), bench.again()];
+    let submissions = others.iter().map(|authority| authority.submit(&messages, AT_ONCE, now()));
+    let orders = join_all(submissions).await.into_iter().map(|order| order.expect("accepted")).collect::<Vec<_>>();
+    assert!(orders.iter().all(|order| *order == orders[0]), "{orders:?}");
+    assert_eq!(bench.counts().await, [4, 0, 1, 1]);
 }
 
 #[tokio::test]
@@ -344,6 +347,9 @@ async fn a_validity_beyond_the_calendar_ends_with_it() {
     assert_eq!(Certificate::from_der(&issued[0]).expect("read").not_after, moment("9999-12-31T23:59:59Z"));
 }
 
+/// Names and contents of files.
+type Files<'content> = &'content [(&'content str, &'content [u8])];
+
 /// The states that a crash can leave, from the first effect to the last: the next one finds its way from each.
 #[tokio::test]
 async fn a_crash_leaves_an_order_or_none() {
@@ -352,7 +358,6 @@ async fn a_crash_leaves_an_order_or_none() {
     let order = finished.submit(&[&message]).await.expect("accepted");
     let ledger = fs::read(finished.path("ledger.json")).expect("read");
     let key = fs::read(finished.path("ca.key")).expect("read");
-    type Files<'bench> = &'bench [(&'bench str, &'bench [u8])];
     let files: [(&str, Files<'_>); 5] = [
         ("an empty directory", &[]),
         ("half a key", &[("ca.key.tmp", &key[..99])]),

@@ -112,15 +112,15 @@ impl Simulated {
             return Ok(ledger.authority.0);
         }
         let directory = self.directory.clone();
-        self.on_disk(move || make_directory(&directory)).await?;
+        // Two that make the one key at once would spoil each other's file: held until the certificate is there, too.
+        let _turn = self.on_disk(move || take_turn(&directory)).await?;
+        if let Some(ledger) = self.ledger().await? {
+            return Ok(ledger.authority.0);
+        }
         let key = self.key();
         // A crash may have left a key without a certificate: it is as good as a new one.
         if self.helper.public_half(&key).await.map_err(Failure::Helper)?.is_none() {
-            match self.helper.generate(KeyAlgorithm::P256, &key, None).await {
-                // Another one was faster.
-                Ok(_) | Err(HelperError::AlreadyThere) => {}
-                Err(error) => return Err(Failure::Helper(error).into()),
-            }
+            self.helper.generate(KeyAlgorithm::P256, &key, None).await.map_err(Failure::Helper)?;
         }
         let validity = Validity { not_before: FIRST, not_after: LAST };
         let certificate = self.helper.establish(&key, NAME, validity).await.map_err(Failure::Helper)?;
@@ -260,12 +260,20 @@ fn digest(messages: &[&[u8]]) -> Fingerprint {
     Fingerprint::of(&digests)
 }
 
-fn make_directory(path: &Path) -> Result<(), Failure> {
-    let made = match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-        // What will be in it is promised to others: it must still be there after a loss of power.
-        Ok(()) => path.parent().map_or(Ok(()), |parent| File::open(parent).and_then(|parent| parent.sync_all())),
+/// Makes the directory, if it is not there, and waits until nobody else establishes the authority in it.
+fn take_turn(directory: &Path) -> Result<File, Failure> {
+    let taken = || {
+        match DirBuilder::new().mode(0o700).create(directory) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        // What will be in it is promised to others: the directory must still be there after a loss of power.
+        if let Some(parent) = directory.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            File::open(parent)?.sync_all()?;
+        }
+        let lock = File::create(directory.join("ca.lock"))?;
+        lock.lock()?;
+        Ok(lock)
     };
-    made.map_err(|source| Failure::Files { path: path.to_owned(), source })
+    taken().map_err(|source| Failure::Files { path: directory.to_owned(), source })
 }
