@@ -9,7 +9,7 @@ use std::sync::Arc;
 use obnova_core::job::Phase;
 use obnova_core::record::Record;
 use obnova_core::world::{Condition, Found, IllegalRecord, Sight};
-use obnova_core::{Entry, ItemId, Level, Now, Problem, World};
+use obnova_core::{Entry, ItemId, Level, Now, Place, Problem, World};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
@@ -98,41 +98,53 @@ pub enum EngineError {
 pub struct Loaded {
     state: State,
     journal: Journal,
+    stamps: Vec<(Place, Stamp)>,
     publish: mpsc::UnboundedSender<Publication>,
     notifiers: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 impl Loaded {
-    /// Replays what the journal holds. `notifiers`: how many agents show notices.
-    pub async fn replay(
+    /// Replays what the journal holds, and lets it be served. Blocks. `notifiers`: how many agents show notices.
+    pub fn replay(
         mut world: World,
         journal: Journal,
-        contents: Contents,
+        mut contents: Contents,
         clock: Arc<dyn Clock>,
         publish: mpsc::UnboundedSender<Publication>,
         notifiers: Arc<std::sync::atomic::AtomicUsize>,
     ) -> Result<Self, EngineError> {
-        let mut entries = contents.entries;
-        if entries.is_empty() {
-            let born = Record::Born { salt: crate::random::hex(16) };
-            entries = journal.append(clock.now().to_utc(), vec![born]).await?;
-        }
-        for entry in &entries {
-            world.apply(entry).map_err(|source| EngineError::Contradiction {
+        let mut apply = |entry: Entry| {
+            world.apply(&entry).map_err(|source| EngineError::Contradiction {
                 path: journal.path().to_owned(),
                 sequence: entry.sequence,
                 source,
-            })?;
+            })
+        };
+        contents.records(&mut apply)?;
+        if contents.is_new() {
+            let born = Record::Born { salt: crate::random::hex(16) };
+            contents.append(clock.now().to_utc(), vec![born])?.into_iter().try_for_each(apply)?;
         }
-        for seen in contents.seen {
+        let mut stamps = Vec::new();
+        contents.seen(|seen| {
+            // Cards are looked at whenever they come.
+            if !seen.place.scheme().is_card() {
+                stamps.push((seen.place.clone(), seen.stamp));
+            }
             // A problem is not remembered, only that there was one: the first look tells it anew.
             let condition = if seen.readable { Condition::Readable } else { Condition::Changed };
             let found = |(certificate, key)| Found { certificate, key };
             let certificates: Vec<Found> = seen.certificates.into_iter().map(found).collect();
             world.observe(&seen.place, Some(Sight { condition, certificates }));
-        }
+        })?;
+        contents.serve()?;
         let state = State { world, revision: 1, listing: None, clock };
-        Ok(Self { state, journal, publish, notifiers })
+        Ok(Self { state, journal, stamps, publish, notifiers })
+    }
+
+    /// What the places looked like from outside when they were last seen: for the surveyor, once.
+    pub fn take_stamps(&mut self) -> Vec<(Place, Stamp)> {
+        std::mem::take(&mut self.stamps)
     }
 
     /// The world as replayed.

@@ -23,13 +23,41 @@ pub struct Journal {
     path: Arc<Path>,
 }
 
-/// What a journal held when it was opened.
-#[derive(Debug)]
+/// What a journal held when it was opened: to be read once, piece by piece, since it may be more than should be in memory at a
+/// time. Until [`Contents::serve`] nobody answers the [`Journal`].
 pub struct Contents {
-    /// All records, in order.
-    pub entries: Vec<Entry>,
-    /// What was last seen in the places.
-    pub seen: Vec<Seen>,
+    database: Database,
+    commands: mpsc::Receiver<Command>,
+}
+
+impl Contents {
+    /// Hands over all records, in order, once the running hash has shown that each is what was written. Blocks.
+    pub fn records<E: From<JournalError>>(&mut self, take: impl FnMut(Entry) -> Result<(), E>) -> Result<(), E> {
+        self.database.replay(take)
+    }
+
+    /// Hands over what was last seen in the places, in their order. Blocks.
+    pub fn seen(&mut self, take: impl FnMut(Seen)) -> Result<(), JournalError> {
+        self.database.seen(take)
+    }
+
+    /// Whether no record has ever been written. All have been read.
+    pub fn is_new(&self) -> bool {
+        self.database.head().0 == 0
+    }
+
+    /// Appends records before anybody else can. Blocks.
+    pub fn append(&mut self, at: DateTime<Utc>, records: Vec<Record>) -> Result<Vec<Entry>, JournalError> {
+        self.database.append(at, records)
+    }
+
+    /// Begins to answer, on a thread of its own. All records have been read.
+    pub fn serve(self) -> Result<(), JournalError> {
+        let Self { database, commands } = self;
+        database.shrink()?;
+        let thread = std::thread::Builder::new().name("journal".into()).stack_size(256 * 1024);
+        thread.spawn(move || serve(database, &commands)).map(drop).map_err(JournalError::Thread)
+    }
 }
 
 /// What was last seen in a place.
@@ -124,22 +152,12 @@ enum Command {
 }
 
 impl Journal {
-    /// Opens (or begins) the journal in a state directory, brings it to the present schema, and reads it whole.
-    ///
-    /// Blocks; called once, before anything is served.
+    /// Opens (or begins) the journal in a state directory, and brings it to the present schema. Blocks.
     pub fn open(directory: &Path) -> Result<(Self, Contents), JournalError> {
         let path = directory.join("journal.sqlite");
-        let mut database = Database::open(&path)?;
-        let entries = database.entries(Query { limit: u32::MAX, ..Query::default() }, true)?;
-        let seen = database.seen()?;
-        database.shrink()?;
-        let (commands, received) = mpsc::channel();
-        std::thread::Builder::new()
-            .name("journal".into())
-            .stack_size(256 * 1024)
-            .spawn(move || serve(database, &received))
-            .map_err(JournalError::Thread)?;
-        Ok((Self { commands, path: path.into() }, Contents { entries, seen }))
+        let database = Database::open(&path)?;
+        let (sender, commands) = mpsc::channel();
+        Ok((Self { commands: sender, path: path.into() }, Contents { database, commands }))
     }
 
     /// Where the database is.
@@ -190,7 +208,7 @@ fn serve(mut database: Database, commands: &mpsc::Receiver<Command>) {
         match command {
             Command::Append(at, records, reply) => drop(reply.send(database.append(at, records))),
             Command::Remember(changes, reply) => drop(reply.send(database.remember(&changes))),
-            Command::Read(query, reply) => drop(reply.send(database.entries(query, false))),
+            Command::Read(query, reply) => drop(reply.send(database.entries(query))),
             Command::Der(certificate, reply) => drop(reply.send(database.der(certificate))),
             Command::Head(reply) => drop(reply.send(Ok(database.head()))),
             Command::Close(reply) => {

@@ -8,8 +8,8 @@ pub mod config;
 pub mod engine;
 pub mod helper;
 pub mod journal;
-mod random;
 pub mod programmes;
+mod random;
 pub mod runner;
 pub mod service;
 pub mod stores;
@@ -136,15 +136,14 @@ impl RunError {
 pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     let _lock = lock(&parts.state_dir)?;
     let (journal, contents) = Journal::open(&parts.state_dir)?;
-    let of_file = |place: &Place| !place.scheme().is_card();
-    let known = contents.seen.iter().filter(|seen| of_file(&seen.place)).map(|seen| (seen.place.clone(), seen.stamp)).collect();
     let (publish, publications) = mpsc::unbounded_channel();
     let notifiers = Arc::new(AtomicUsize::new(0));
     let world = World::new(parts.programmes);
     let clock = Arc::clone(&parts.clock);
-    let loaded = Loaded::replay(world, journal.clone(), contents, clock, publish, Arc::clone(&notifiers)).await?;
+    let mut loaded = Loaded::replay(world, journal.clone(), contents, clock, publish, Arc::clone(&notifiers))?;
     let (sightings, seen) = mpsc::channel(16);
-    let (surveyor, surveying) = Surveyor::start(parts.helper.clone(), known, sightings).map_err(RunError::Watching)?;
+    let stamps = loaded.take_stamps();
+    let (surveyor, surveying) = Surveyor::start(parts.helper.clone(), stamps, sightings).map_err(RunError::Watching)?;
     let unfinished: Vec<u64> = loaded.world().jobs().filter(|(_, job)| !job.is_ended()).map(|(number, _)| number).collect();
     let engine = loaded.start();
     let (cards, card_news) = Cards::start(parts.helper.clone(), parts.modules);

@@ -194,7 +194,7 @@ async fn a_request_at_the_moment_of_waking_costs_no_warning() {
     let (publish, _published) = tokio::sync::mpsc::unbounded_channel();
     let loaded =
         Loaded::replay(world, journal, contents, std::sync::Arc::new(clock.clone()), publish, std::sync::Arc::default());
-    let engine = loaded.await.expect("replayed").start();
+    let engine = loaded.expect("replayed").start();
     let made = Recipe::new("Anna").days_left(30).make();
     let place = obnova_core::Place::parse("file:/anna.pem").expect("a place");
     let certificate = obnova_core::Certificate::from_der(&made.der()).expect("a certificate");

@@ -19,7 +19,7 @@ mkdir -p "$directory/readers"
 cp /usr/lib/pcsc/drivers/serial/libifdvpcd.so "$directory"
 mount -t tmpfs none /usr/lib/pcsc/drivers
 cat >"$directory/readers/vpcd" <<EOF
-FRIENDLYNAME "YubiKey Virtual"
+FRIENDLYNAME "Yubico YubiKey Virtual"
 DEVICENAME /dev/null:0x8C7B
 LIBPATH $directory/libifdvpcd.so
 CHANNELID 0x8C7B

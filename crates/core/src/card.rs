@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::KeyAlgorithm;
-use crate::job::{Bytes, Reservation};
+use crate::job::Bytes;
 use crate::place::Place;
 
 /// A card or token, as it was found without any secret.
@@ -110,6 +110,17 @@ const RETIRED: std::ops::RangeInclusive<u8> = 0x82..=0x95;
 /// The slot of the key that decrypts.
 const KEY_MANAGEMENT: &str = "9d";
 
+/// Where on a card a new key is made, and what becomes of the old one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Where the new key is made.
+    pub spot: Spot,
+    /// Where the old key is.
+    pub old: Spot,
+    /// Where the old key goes when the new one takes its spot; `None`: both stay where they are.
+    pub archive: Option<Spot>,
+}
+
 /// Why a card cannot take a new key beside the old one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoRoom {
@@ -160,12 +171,7 @@ impl Card {
     /// spots of the old keys and the kinds of the new. `fresh` makes up a name for a spot of a token, never twice the same.
     ///
     /// On a card that moves keys a pair needs three free slots: two for the new keys, one through which the old ones leave.
-    pub fn reserve(
-        &self,
-        old: &[(Spot, KeyAlgorithm)],
-        label: &str,
-        mut fresh: impl FnMut() -> Spot,
-    ) -> Result<Vec<Reservation>, NoRoom> {
+    pub fn reserve(&self, old: &[(Spot, KeyAlgorithm)], mut fresh: impl FnMut() -> Spot) -> Result<Vec<Room>, NoRoom> {
         for (spot, algorithm) in old {
             if self.spot(spot).is_none_or(|state| matches!(state.key, Presence::Free | Presence::Unproven)) {
                 return Err(NoRoom::KeyGone(spot.clone()));
@@ -174,8 +180,7 @@ impl Card {
                 return Err(NoRoom::Algorithm(*algorithm));
             }
         }
-        let reservation =
-            |spot: Spot, old: &Spot, archive| Reservation { spot, old: old.clone(), archive, label: label.to_owned() };
+        let reservation = |spot: Spot, old: &Spot, archive| Room { spot, old: old.clone(), archive };
         if self.kind == CardKind::Token {
             return Ok(old.iter().map(|(spot, _)| reservation(fresh(), spot, None)).collect());
         }

@@ -339,7 +339,7 @@ pub struct Job {
     pub outcomes: Vec<Outcome>,
     /// Files were on their way to their place once: from then on they may be there.
     pub installing: bool,
-    /// The files that it made, once they are in their place.
+    /// The files that it made, once they are in their place; with a card, the card.
     pub made: Vec<Place>,
     /// Where it stands.
     pub phase: Phase,
@@ -379,8 +379,11 @@ impl Job {
                 Phase::Intended(intent.clone())
             }
             (Phase::Intended(intent), JobEvent::Done { outcome }) if outcome.step() == intent.step() => {
-                if let Intent::Install { files, .. } = intent {
+                if let Intent::Install { place, files } = intent {
                     self.made.extend(files.iter().map(|file| file.target.clone()));
+                    if files.is_empty() && !self.made.contains(place) {
+                        self.made.push(place.clone());
+                    }
                 }
                 self.outcomes.push(outcome.clone());
                 if self.step().is_some() { Phase::Ready } else { Phase::Done }

@@ -19,73 +19,15 @@ use crate::schedule::Threshold;
 
 mod items;
 mod notices;
+mod sights;
+mod slots;
 #[cfg(test)]
 mod tests;
 
 pub use notices::Notice;
+pub use sights::{Condition, Found, Sight};
 
-/// What was seen in a place.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sight {
-    /// Whether it could be read.
-    pub condition: Condition,
-    /// The certificates in it; where it could not be read, the last that were known.
-    pub certificates: Vec<Found>,
-}
-
-/// Whether a place could be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// It could.
-    Readable,
-    /// Its password was never at hand.
-    Locked,
-    /// It has changed since it was last opened, and its password is not at hand.
-    Changed,
-    /// It could not, for this reason.
-    Failed(Problem),
-}
-
-/// A certificate in a place.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Found {
-    /// The certificate.
-    pub certificate: Arc<Certificate>,
-    /// Its private key lies with it.
-    pub key: bool,
-}
-
-/// A [`Sight`] as it is kept: small, since nearly all places are readable and hold one certificate.
-#[derive(Debug)]
-struct Look {
-    /// The condition, unless it is that the place is readable.
-    odd: Option<Box<Condition>>,
-    /// The certificates, and whether their key lies with them.
-    found: Box<[(Fingerprint, bool)]>,
-}
-
-impl Look {
-    fn condition(&self) -> &Condition {
-        self.odd.as_deref().unwrap_or(&Condition::Readable)
-    }
-}
-
-/// A certificate that is known, and where it is.
-#[derive(Debug)]
-struct Known {
-    certificate: Arc<Certificate>,
-    places: Vec<Place>,
-    identity: ItemId,
-}
-
-/// What is known under one issuer's name. Its certificates share the one text that is the key.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Issued {
-    /// All certificates that name it.
-    certificates: u32,
-    /// Those among them whose subject is another.
-    others: u32,
-}
+use sights::{Known, Look, Sights};
 
 /// A certificate that a renewal of ours has replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,13 +68,9 @@ pub struct World {
     salt: Option<String>,
     watches: BTreeSet<Place>,
     excluded: BTreeSet<Place>,
-    sights: HashMap<Place, Look>,
+    sights: Sights,
     /// The places that may be items, by the id that they then have: those that were named, and those that cannot be read.
     item_places: HashMap<ItemId, Place>,
-    known: HashMap<Fingerprint, Known>,
-    keys: HashMap<Fingerprint, u32>,
-    identities: HashMap<ItemId, Vec<Fingerprint>>,
-    issuers: HashMap<Arc<str>, Issued>,
     told: HashMap<Fingerprint, Told>,
     retired: BTreeMap<Fingerprint, Retired>,
     jobs: BTreeMap<u64, Job>,
@@ -146,12 +84,8 @@ impl World {
             salt: None,
             watches: BTreeSet::new(),
             excluded: BTreeSet::new(),
-            sights: HashMap::new(),
+            sights: Sights::new(),
             item_places: HashMap::new(),
-            known: HashMap::new(),
-            keys: HashMap::new(),
-            identities: HashMap::new(),
-            issuers: HashMap::new(),
             told: HashMap::new(),
             retired: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -246,27 +180,12 @@ impl World {
     ///
     /// The ids of the items that may look otherwise now.
     pub fn observe(&mut self, place: &Place, sight: Option<Sight>) -> BTreeSet<ItemId> {
-        let mut touched = BTreeSet::new();
         let was_item = self.may_be_item(place);
         let sight = sight.map(|sight| self.completed(place, sight));
-        if let Some(look) = self.sights.remove(place) {
-            for (fingerprint, key) in look.found {
-                touched.extend(self.forget(fingerprint, place, key));
-            }
-        }
-        if let Some(Sight { condition, certificates }) = sight {
-            let mut kept = Vec::with_capacity(certificates.len());
-            for found in certificates {
-                // A file may hold the same certificate twice.
-                if kept.iter().any(|(fingerprint, _)| *fingerprint == found.certificate.fingerprint) {
-                    continue;
-                }
-                kept.push((found.certificate.fingerprint, found.key));
-                touched.extend(self.remember(found, place));
-            }
-            let odd = (condition != Condition::Readable).then(|| Box::new(condition));
-            self.sights.insert(place.clone(), Look { odd, found: kept.into() });
-        }
+        let (programmes, salt) = (&self.programmes, self.salt.as_deref().unwrap_or_default());
+        let mut touched = self.sights.replace(place, sight, |certificate, card| {
+            identity::id_of(salt, programme_for(programmes, certificate), certificate, card)
+        });
         // Most places are readable and no items themselves: only the others are named.
         if was_item || self.may_be_item(place) {
             touched.insert(self.index(place));
@@ -275,7 +194,7 @@ impl World {
     }
 
     fn may_be_item(&self, place: &Place) -> bool {
-        self.watches.contains(place) || self.sights.get(place).is_some_and(|look| look.odd.is_some())
+        self.watches.contains(place) || self.sights.look(place).is_some_and(Look::is_odd)
     }
 
     /// Keeps [`World::item_places`] right after a change of what is known of a place; its id as an item.
@@ -302,80 +221,6 @@ impl World {
         Sight { condition, certificates }
     }
 
-    /// The identities that look otherwise now.
-    fn remember(&mut self, found: Found, place: &Place) -> [ItemId; 2] {
-        let Found { mut certificate, key } = found;
-        if key {
-            *self.keys.entry(certificate.public_key).or_default() += 1;
-        }
-        let card = (key && place.scheme().is_card()).then_some(place);
-        if let Some(known) = self.known.get_mut(&certificate.fingerprint) {
-            known.places.push(place.clone());
-            let before = known.identity;
-            let after = card.and_then(|card| self.rehome(certificate.fingerprint, card));
-            return [before, after.unwrap_or(before)];
-        }
-        if let Some((issuer, _)) = self.issuers.get_key_value(&certificate.issuer)
-            && !Arc::ptr_eq(issuer, &certificate.issuer)
-        {
-            Arc::make_mut(&mut certificate).issuer = Arc::clone(issuer);
-        }
-        let id = identity::id_of(self.salt(), self.programme_of(&certificate), &certificate, card);
-        let issued = self.issuers.entry(Arc::clone(&certificate.issuer)).or_default();
-        issued.certificates += 1;
-        issued.others += u32::from(!certificate.self_issued());
-        let fingerprint = certificate.fingerprint;
-        // Room for one: most identities have one certificate, and a hundred thousand of them shall stay small.
-        self.identities.entry(id).or_insert_with(|| Vec::with_capacity(1)).push(fingerprint);
-        self.known.insert(fingerprint, Known { certificate, places: vec![place.clone()], identity: id });
-        [id, id]
-    }
-
-    /// A certificate that was known from elsewhere has its key on this card: from now on it is one of the card's.
-    fn rehome(&mut self, fingerprint: Fingerprint, card: &Place) -> Option<ItemId> {
-        let known = self.known.get(&fingerprint)?;
-        let (before, programme) = (known.identity, self.programme_of(&known.certificate));
-        let id = identity::id_of(self.salt(), programme, &known.certificate, Some(card));
-        if id != before {
-            self.leave(before, fingerprint);
-            self.identities.entry(id).or_insert_with(|| Vec::with_capacity(1)).push(fingerprint);
-            self.known.get_mut(&fingerprint)?.identity = id;
-        }
-        Some(id)
-    }
-
-    fn leave(&mut self, identity: ItemId, fingerprint: Fingerprint) {
-        if let Some(members) = self.identities.get_mut(&identity) {
-            members.retain(|member| *member != fingerprint);
-            if members.is_empty() {
-                self.identities.remove(&identity);
-            }
-        }
-    }
-
-    fn forget(&mut self, fingerprint: Fingerprint, place: &Place, key: bool) -> Option<ItemId> {
-        let known = self.known.get_mut(&fingerprint)?;
-        let identity = known.identity;
-        if let Some(position) = known.places.iter().position(|other| other == place) {
-            known.places.swap_remove(position);
-        }
-        if key {
-            decrement(&mut self.keys, &known.certificate.public_key);
-        }
-        if known.places.is_empty() {
-            if let Some(issued) = self.issuers.get_mut(&known.certificate.issuer) {
-                issued.certificates -= 1;
-                issued.others -= u32::from(!known.certificate.self_issued());
-                if issued.certificates == 0 {
-                    self.issuers.remove(&known.certificate.issuer);
-                }
-            }
-            self.known.remove(&fingerprint);
-            self.leave(identity, fingerprint);
-        }
-        Some(identity)
-    }
-
     /// The places that a person or the configuration named.
     pub fn watches(&self) -> impl Iterator<Item = &Place> {
         self.watches.iter()
@@ -396,43 +241,37 @@ impl World {
         // Where a renewal has just put its new certificate: watched as soon as that is written down.
         let arriving: Vec<&Place> = self.jobs.values().filter_map(Job::arriving).collect();
         let wanted = |place: &Place| arriving.contains(&place) || self.watches.iter().any(|root| place.is_within(root));
-        self.sights.keys().filter(|place| !wanted(place) || self.excluded.contains(place)).cloned().collect()
+        self.places().filter(|place| !wanted(place) || self.excluded.contains(place)).cloned().collect()
     }
 
     /// The places in which something was seen.
     pub fn places(&self) -> impl Iterator<Item = &Place> {
-        self.sights.keys()
+        self.sights.looks().map(|look| &look.place)
     }
 
     /// What was seen in a place.
     pub fn sight(&self, place: &Place) -> Option<Sight> {
-        let look = self.sights.get(place)?;
-        let found = |(fingerprint, key): &(Fingerprint, bool)| {
-            let certificate = Arc::clone(&self.known.get(fingerprint)?.certificate);
-            Some(Found { certificate, key: *key })
-        };
-        Some(Sight { condition: look.condition().clone(), certificates: look.found.iter().filter_map(found).collect() })
+        let look = self.sights.look(place)?;
+        let found = |(known, key): (&Known, bool)| Found { certificate: Arc::new(known.certificate.clone()), key };
+        Some(Sight { condition: look.condition().clone(), certificates: self.sights.found(look).map(found).collect() })
     }
 
     /// A certificate that is in some place.
-    pub fn certificate(&self, fingerprint: &Fingerprint) -> Option<&Arc<Certificate>> {
-        self.known.get(fingerprint).map(|known| &known.certificate)
+    pub fn certificate(&self, fingerprint: &Fingerprint) -> Option<&Certificate> {
+        self.sights.known(fingerprint).map(|known| &known.certificate)
     }
 
     /// The identity of a certificate that is in some place.
     pub fn identity_of(&self, fingerprint: &Fingerprint) -> Option<ItemId> {
-        self.known.get(fingerprint).map(|known| known.identity)
+        self.sights.known(fingerprint).map(|known| known.identity)
     }
 
     /// The places where a certificate is, those that hold its key first.
     pub fn places_of(&self, fingerprint: &Fingerprint) -> Vec<Place> {
-        let Some(known) = self.known.get(fingerprint) else { return Vec::new() };
-        let mut places = known.places.clone();
-        places.sort_by_key(|place| {
-            let key = self.sights.get(place).is_some_and(|look| look.found.contains(&(*fingerprint, true)));
-            (!key, place.clone())
-        });
-        places
+        let Some(known) = self.sights.known(fingerprint) else { return Vec::new() };
+        let mut places: Vec<(bool, &Place)> = self.sights.places(known).map(|(look, key)| (!key, &look.place)).collect();
+        places.sort_unstable();
+        places.into_iter().map(|(_, place)| place.clone()).collect()
     }
 
     /// The programme of this name.
@@ -442,22 +281,23 @@ impl World {
 
     /// The programme that renews certificates like this one.
     pub fn programme_of(&self, certificate: &Certificate) -> Option<&Programme> {
-        self.programmes.iter().find(|programme| programme.role_of(certificate).is_some())
+        programme_for(&self.programmes, certificate)
     }
 
     /// The current certificates of an identity, those that end first coming first: retired ones, predecessors and other
     /// people's authorities left out.
     pub fn current(&self, identity: ItemId) -> Vec<Member<'_>> {
-        let Some(fingerprints) = self.identities.get(&identity) else { return Vec::new() };
-        let members: Vec<Member<'_>> = fingerprints
-            .iter()
-            .filter(|fingerprint| !self.retired.contains_key(fingerprint))
-            .filter_map(|fingerprint| self.known.get(fingerprint))
-            .filter(|known| !self.is_authority(known))
+        let members: Vec<Member<'_>> = self
+            .sights
+            .members(identity)
+            .filter(|known| !self.retired.contains_key(&known.certificate.fingerprint) && !self.is_authority(known))
             .map(|known| Member {
                 certificate: &known.certificate,
-                role: self.programmes.iter().find_map(|programme| programme.role_of(&known.certificate)).unwrap_or("general"),
-                key_held: self.keys.contains_key(&known.certificate.public_key),
+                role: self
+                    .programme_of(&known.certificate)
+                    .and_then(|programme| programme.role_of(&known.certificate))
+                    .unwrap_or("general"),
+                key_held: self.sights.is_key_held(&known.certificate),
             })
             .collect();
         identity::current(&members)
@@ -471,20 +311,16 @@ impl World {
         if !certificate.authority {
             return false;
         }
-        let issued_beside = |place: &Place| {
-            self.sights.get(place).is_some_and(|look| {
-                look.found
-                    .iter()
-                    .filter_map(|(other, _)| self.known.get(other))
-                    .any(|other| *other.certificate.issuer == *certificate.subject && !other.certificate.self_issued())
-            })
+        let issued_beside = |look: &Look| {
+            let mut beside = self.sights.found(look).map(|(other, _)| &other.certificate);
+            beside.any(|other| *other.issuer == *certificate.subject && !other.self_issued())
         };
-        if known.places.iter().any(|place| self.watches.contains(place) && !issued_beside(place)) {
+        let mut places = self.sights.places(known).map(|(look, _)| look);
+        if places.any(|look| self.watches.contains(&look.place) && !issued_beside(look)) {
             return false;
         }
-        let has_issued = self.issuers.get(certificate.subject.as_ref()).is_some_and(|issued| issued.others > 0);
-        let bundled = |place: &Place| self.sights.get(place).is_some_and(|look| look.found.len() > 1);
-        has_issued || (!self.keys.contains_key(&certificate.public_key) && known.places.iter().any(bundled))
+        let bundled = || self.sights.places(known).any(|(look, _)| look.holds() > 1);
+        self.sights.has_issued(&certificate.subject) || (!self.sights.is_key_held(certificate) && bundled())
     }
 
     /// The jobs, the oldest first.
@@ -531,11 +367,6 @@ impl World {
     }
 }
 
-fn decrement<K: std::hash::Hash + Eq + Clone>(counts: &mut HashMap<K, u32>, key: &K) {
-    if let Some(count) = counts.get_mut(key) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(key);
-        }
-    }
+fn programme_for<'a>(programmes: &'a [Programme], certificate: &Certificate) -> Option<&'a Programme> {
+    programmes.iter().find(|programme| programme.role_of(certificate).is_some())
 }

@@ -319,12 +319,7 @@ fn old(world: &World, member: &Member<'_>) -> Result<Old, Problem> {
     if !member.key_held {
         return Err(Problem::NoKey { path: place.shown() });
     }
-    Ok(Old {
-        certificate: certificate.fingerprint,
-        role: member.role.to_owned(),
-        place,
-        not_after: certificate.not_after,
-    })
+    Ok(Old { certificate: certificate.fingerprint, role: member.role.to_owned(), place, not_after: certificate.not_after })
 }
 
 /// The place that a person means by `--to`.

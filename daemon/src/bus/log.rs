@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use obnova_api::LogView;
 use obnova_core::World;
 use obnova_core::job::{JobEvent, Outcome};
 use obnova_core::record::{Entry, Record};
 
-use super::views::time;
+use super::views::{made, time};
 
 /// A record as it is shown.
 pub(super) fn line(entry: &Entry, world: &World) -> LogView {
@@ -39,12 +40,17 @@ fn describe(entry: &Entry, world: &World) -> (&'static str, BTreeMap<&'static st
         Record::Seen { name, .. } => ("seen", vec![("name", name.clone())]),
         Record::Snoozed { name, until, .. } => ("snoozed", vec![("name", name.clone()), ("until", time(*until))]),
         Record::Replaced { name, place } => ("replaced", vec![("name", name.clone()), ("place", place.to_string())]),
-        Record::Job { job, what } => return describe_job(*job, what, world),
+        Record::Job { job, what } => return describe_job(*job, what, entry.at, world),
     };
     (event, args.into_iter().collect())
 }
 
-fn describe_job(number: u64, event: &JobEvent, world: &World) -> (&'static str, BTreeMap<&'static str, String>) {
+fn describe_job(
+    number: u64,
+    event: &JobEvent,
+    at: DateTime<Utc>,
+    world: &World,
+) -> (&'static str, BTreeMap<&'static str, String>) {
     let mut args = BTreeMap::from([("job", number.to_string())]);
     let job = world.job(number);
     if let Some(job) = job {
@@ -60,8 +66,9 @@ fn describe_job(number: u64, event: &JobEvent, world: &World) -> (&'static str, 
             "step-begun"
         }
         JobEvent::Done { outcome: Outcome::Consent {} } => "consented",
-        JobEvent::Done { outcome: Outcome::RetireOld {} } => {
-            let made = job.map(|job| job.made.iter().map(|place| place.shown()).collect::<Vec<_>>());
+        // Of several, the last.
+        JobEvent::Done { outcome: Outcome::RetireOld {} } if job.is_none_or(|job| job.finished == Some(at)) => {
+            let made = job.map(|job| job.made.iter().map(made).collect::<Vec<_>>());
             args.insert("made", made.unwrap_or_default().join(", "));
             "job-done"
         }

@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use obnova_api::{CertificateView, ItemView, JOB_PATH, JobView, Level, NextStepView, ProblemView, StatusView, StepView};
 use obnova_core::item::{Item, Kind, NextStep};
 use obnova_core::job::{Job, Phase};
-use obnova_core::{Problem, World};
+use obnova_core::{Place, Problem, World};
 
 use crate::engine::State;
 
@@ -61,7 +61,7 @@ pub fn item(item: &Item, world: &World, household: &Household) -> ItemView {
         Kind::Identity { programme, not_after, certificates, job } => {
             view.programme.clone_from(programme);
             view.not_after = Some(time(*not_after));
-            let certificate = |(role, fingerprint, place): &(String, obnova_core::Fingerprint, obnova_core::Place)| {
+            let certificate = |(role, fingerprint, place): &(String, obnova_core::Fingerprint, Place)| {
                 let certificate = world.certificate(fingerprint)?;
                 Some(CertificateView {
                     role: role.clone(),
@@ -91,6 +91,11 @@ pub fn item(item: &Item, world: &World, household: &Household) -> ItemView {
     view
 }
 
+/// What a renewal has made, as a person finds it: a file by its path, a card by its name.
+pub fn made(place: &Place) -> String {
+    if place.scheme().is_card() { place.name() } else { place.shown() }
+}
+
 /// The object path of a job.
 pub fn job_path(job: u64) -> String {
     format!("{JOB_PATH}/{job}")
@@ -113,7 +118,7 @@ pub fn job(number: u64, job: &Job, world: &World) -> JobView {
         Phase::Quarantined(reason) => Some(Problem::Quarantined { job: number.to_string(), reason: reason.clone() }),
         _ => job.problem().cloned(),
     };
-    let made: Vec<String> = job.made.iter().map(|place| place.shown()).collect();
+    let made: Vec<String> = job.made.iter().map(made).collect();
     JobView {
         id: number,
         item: world.renewal_id(number).to_string(),

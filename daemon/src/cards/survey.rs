@@ -24,7 +24,12 @@ pub enum News {
 }
 
 /// Looks for as long as there is news.
-pub(crate) async fn survey(cards: Cards, engine: Engine, runner: Runner, mut news: mpsc::Receiver<News>) -> Result<(), Problem> {
+pub(crate) async fn survey(
+    cards: Cards,
+    engine: Engine,
+    runner: Runner,
+    mut news: mpsc::Receiver<News>,
+) -> Result<(), Problem> {
     let mut next = Some(News::Everything);
     while let Some(what) = next {
         let before = cards.present();
@@ -81,12 +86,16 @@ async fn waiting_for(engine: &Engine, place: Place) -> Result<Vec<(u64, Option<u
         let waits = |problem: Option<&Problem>| {
             matches!(
                 problem,
-                Some(Problem::CardAbsent { .. } | Problem::CardRemoved { .. } | Problem::NotInFront { .. } | Problem::NoCardService { .. })
+                Some(
+                    Problem::CardAbsent { .. }
+                        | Problem::CardRemoved { .. }
+                        | Problem::NotInFront { .. }
+                        | Problem::NoCardService { .. }
+                )
             )
         };
-        let jobs = state.world.jobs().filter(|(_, job)| {
-            waits(job.problem()) && job.start.old.iter().any(|old| old.place == place)
-        });
+        let jobs =
+            state.world.jobs().filter(|(_, job)| waits(job.problem()) && job.start.old.iter().any(|old| old.place == place));
         jobs.map(|(number, job)| (number, job.start.uid)).collect()
     });
     waiting.await

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Utc};
 use obnova_core::Fingerprint;
 use obnova_core::record::{Entry, Record};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, params};
 use rusqlite_migration::{M, Migrations};
 use sha2::{Digest, Sha256};
 
@@ -81,45 +81,57 @@ impl Database {
         Ok(Self { connection, path: path.to_owned(), sequence: 0, chain: [0; 32] })
     }
 
-    /// Reads records. `verify`: all of them, checking the running hash from the first on and keeping its head.
-    pub(super) fn entries(&mut self, query: Query, verify: bool) -> Result<Vec<Entry>, JournalError> {
-        let damaged = |detail: String| JournalError::Damaged { path: self.path.clone(), detail };
-        let rows = self.rows(query).map_err(|source| translate(&self.path, source))?;
-        let mut entries = Vec::with_capacity(rows.len());
+    /// Hands over all records, checking the running hash from the first on and keeping its head.
+    pub(super) fn replay<E: From<JournalError>>(&mut self, mut take: impl FnMut(Entry) -> Result<(), E>) -> Result<(), E> {
         let (mut sequence, mut chain) = (0, [0; 32]);
-        for row in rows {
-            if verify {
-                sequence += 1;
-                chain = link(&chain, sequence, row.at, &row.body);
-                if row.sequence != sequence || row.chain != chain {
-                    return Err(damaged(format!("record {sequence} is not what was written")));
-                }
+        self.each("SELECT sequence, at, body, chain FROM record ORDER BY sequence", [], |row| {
+            sequence += 1;
+            chain = link(&chain, sequence, row.at, row.body);
+            if row.sequence != sequence || row.chain != chain {
+                return Err(E::from(self.damaged(format!("record {sequence} is not what was written"))));
             }
-            let record: Record = serde_json::from_str(&row.body)
-                .map_err(|error| damaged(format!("record {} cannot be read: {error}", row.sequence)))?;
-            let at = DateTime::from_timestamp_micros(row.at)
-                .ok_or_else(|| damaged(format!("record {} has no time", row.sequence)))?;
-            entries.push(Entry { sequence: row.sequence, at, record });
-        }
-        if verify {
-            (self.sequence, self.chain) = (sequence, chain);
-        }
+            take(self.entry(&row)?)
+        })?;
+        (self.sequence, self.chain) = (sequence, chain);
+        Ok(())
+    }
+
+    /// Reads records.
+    pub(super) fn entries(&self, query: Query) -> Result<Vec<Entry>, JournalError> {
+        let sql = "SELECT sequence, at, body, chain FROM (
+                SELECT * FROM record WHERE sequence > ?1 AND at >= ?2 ORDER BY sequence DESC LIMIT ?3
+            ) ORDER BY sequence LIMIT ?4";
+        let since = query.since.map_or(i64::MIN, |since| since.timestamp_micros());
+        let last = query.last.map_or(-1, i64::from);
+        let mut entries = Vec::new();
+        self.each(sql, params![signed(query.after), since, last, query.limit], |row| {
+            entries.push(self.entry(&row)?);
+            Ok::<(), JournalError>(())
+        })?;
         Ok(entries)
     }
 
-    fn rows(&self, query: Query) -> rusqlite::Result<Vec<Row>> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT sequence, at, body, chain FROM (
-                SELECT * FROM record WHERE sequence > ?1 AND at >= ?2 ORDER BY sequence DESC LIMIT ?3
-            ) ORDER BY sequence LIMIT ?4",
-        )?;
-        let since = query.since.map_or(i64::MIN, |since| since.timestamp_micros());
-        let last = query.last.map_or(-1, i64::from);
-        let rows = statement.query_map(params![signed(query.after), since, last, query.limit], |row| {
-            let chain: Vec<u8> = row.get(3)?;
-            Ok(Row { sequence: unsigned(row.get(0)?), at: row.get(1)?, body: row.get(2)?, chain })
-        })?;
-        rows.collect()
+    fn each<E: From<JournalError>>(
+        &self,
+        sql: &str,
+        parameters: impl Params,
+        mut take: impl FnMut(Row<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |source| E::from(self.failed(source));
+        let mut statement = self.connection.prepare_cached(sql).map_err(failed)?;
+        let mut rows = statement.query(parameters).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            take(Row::of(row).map_err(failed)?)?;
+        }
+        Ok(())
+    }
+
+    fn entry(&self, row: &Row<'_>) -> Result<Entry, JournalError> {
+        let unreadable = |error| self.damaged(format!("record {} cannot be read: {error}", row.sequence));
+        let record: Record = serde_json::from_str(row.body).map_err(unreadable)?;
+        let at = DateTime::from_timestamp_micros(row.at);
+        let at = at.ok_or_else(|| self.damaged(format!("record {} has no time", row.sequence)))?;
+        Ok(Entry { sequence: row.sequence, at, record })
     }
 
     pub(super) fn append(&mut self, at: DateTime<Utc>, records: Vec<Record>) -> Result<Vec<Entry>, JournalError> {
@@ -172,13 +184,25 @@ impl Database {
     pub(super) fn failed(&self, source: rusqlite::Error) -> JournalError {
         translate(&self.path, source)
     }
+
+    fn damaged(&self, detail: String) -> JournalError {
+        JournalError::Damaged { path: self.path.clone(), detail }
+    }
 }
 
-struct Row {
+/// A row of the table `record`.
+struct Row<'row> {
     sequence: u64,
     at: i64,
-    body: String,
-    chain: Vec<u8>,
+    body: &'row str,
+    chain: &'row [u8],
+}
+
+impl<'row> Row<'row> {
+    fn of(row: &'row rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        let (body, chain) = (row.get_ref(2)?.as_str()?, row.get_ref(3)?.as_blob()?);
+        Ok(Self { sequence: unsigned(row.get(0)?), at: row.get(1)?, body, chain })
+    }
 }
 
 fn link(previous: &[u8; 32], sequence: u64, at: i64, body: &str) -> [u8; 32] {

@@ -1,6 +1,5 @@
 //! The cache of what was seen in the places.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use chrono::DateTime;
@@ -14,33 +13,36 @@ use super::{JournalError, Remember, Seen};
 use crate::stores::Stamp;
 
 impl Database {
-    pub(super) fn seen(&self) -> Result<Vec<Seen>, JournalError> {
-        self.read_seen().map_err(|source| self.failed(source))
+    /// Hands over what was last seen in the places, in their order.
+    pub(super) fn seen(&self, take: impl FnMut(Seen)) -> Result<(), JournalError> {
+        self.read_seen(take).map_err(|source| self.failed(source))
     }
 
-    fn read_seen(&self) -> rusqlite::Result<Vec<Seen>> {
+    fn read_seen(&self, mut take: impl FnMut(Seen)) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare(
             "SELECT s.place, s.stamp, s.readable, s.key, c.sha256, c.public_key, c.holder, c.name, c.subject, c.issuer,
                     c.serial, c.not_before, c.not_after, c.key, c.authority, c.usage
              FROM seen s LEFT JOIN certificate c ON c.sha256 = s.sha256 ORDER BY s.place, s.position",
         )?;
-        let mut all: Vec<Seen> = Vec::new();
-        let mut issuers: HashMap<String, Arc<str>> = HashMap::new();
+        let mut open: Option<Seen> = None;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let place = Place::parse(row.get_ref(0)?.as_str()?).map_err(|error| unreadable(0, error))?;
-            if all.last().is_none_or(|last| last.place != place) {
-                let stamp = Stamp(unsigned(row.get(1)?));
-                all.push(Seen { place, stamp, readable: row.get(2)?, certificates: Vec::new() });
+            let place = row.get_ref(0)?.as_str()?;
+            let mut seen = match open.take() {
+                Some(seen) if seen.place.as_str() == place => seen,
+                before => {
+                    before.into_iter().for_each(&mut take);
+                    let place = Place::parse(place).map_err(|error| unreadable(0, error))?;
+                    Seen { place, stamp: Stamp(unsigned(row.get(1)?)), readable: row.get(2)?, certificates: Vec::new() }
+                }
+            };
+            if row.get_ref(4)?.as_blob_or_null()?.is_some() {
+                seen.certificates.push((Arc::new(certificate(row)?), row.get(3)?));
             }
-            if row.get_ref(4)?.as_blob_or_null()?.is_some()
-                && let Some(seen) = all.last_mut()
-            {
-                let certificate = certificate(row, &mut issuers)?;
-                seen.certificates.push((Arc::new(certificate), row.get(3)?));
-            }
+            open = Some(seen);
         }
-        Ok(all)
+        open.into_iter().for_each(take);
+        Ok(())
     }
 
     pub(super) fn remember(&mut self, changes: &[Remember]) -> Result<(), JournalError> {
@@ -90,28 +92,26 @@ fn remember(transaction: &Transaction<'_>, change: &Remember) -> rusqlite::Resul
     Ok(())
 }
 
-fn certificate(row: &Row<'_>, issuers: &mut HashMap<String, Arc<str>>) -> rusqlite::Result<Certificate> {
+fn certificate(row: &Row<'_>) -> rusqlite::Result<Certificate> {
     let digest = |column: usize| -> rusqlite::Result<Fingerprint> { Ok(Fingerprint(row.get(column)?)) };
     let time = |column: usize| {
         let seconds = row.get(column)?;
         DateTime::from_timestamp(seconds, 0).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, seconds))
     };
-    let issuer: String = row.get(9)?;
-    let issuer = Arc::clone(issuers.entry(issuer).or_insert_with_key(|issuer| issuer.as_str().into()));
-    let subject = row.get_ref(8)?.as_str()?;
-    let subject = if *subject == *issuer { Arc::clone(&issuer) } else { subject.into() };
-    let key: String = row.get(13)?;
+    let subject: Arc<str> = row.get_ref(8)?.as_str()?.into();
+    let issuer = row.get_ref(9)?.as_str()?;
+    let issuer = if *issuer == *subject { Arc::clone(&subject) } else { issuer.into() };
     Ok(Certificate {
         fingerprint: digest(4)?,
         public_key: digest(5)?,
         holder: digest(6)?,
-        name: row.get(7)?,
+        name: row.get_ref(7)?.as_str()?.into(),
         subject,
         issuer,
-        serial: row.get::<_, Vec<u8>>(10)?.into(),
+        serial: row.get_ref(10)?.as_blob()?.into(),
         not_before: time(11)?,
         not_after: time(12)?,
-        key: key.parse::<KeyAlgorithm>().unwrap_or(KeyAlgorithm::Other),
+        key: row.get_ref(13)?.as_str()?.parse::<KeyAlgorithm>().unwrap_or(KeyAlgorithm::Other),
         authority: row.get(14)?,
         usage: row.get(15)?,
     })

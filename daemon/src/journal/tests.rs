@@ -39,24 +39,24 @@ fn certificate(byte: u8) -> Certificate {
 #[tokio::test]
 async fn what_was_appended_is_read_again_and_goes_on() {
     let directory = tempfile::tempdir().expect("a directory");
-    let (journal, contents) = Journal::open(directory.path()).expect("opened");
-    assert!(contents.entries.is_empty() && contents.seen.is_empty());
+    let (journal, entries, seen) = open(directory.path()).expect("opened");
+    assert!(entries.is_empty() && seen.is_empty());
     let mut written = journal.append(moment(0), vec![born(), watched(1)]).await.expect("appended");
     let head = journal.head().await.expect("a head");
     drop(journal);
-    let (journal, contents) = reopen(directory.path());
-    assert_eq!(contents.entries, written, "what is applied live is what is replayed");
+    let (journal, entries, _) = open(directory.path()).expect("opened again");
+    assert_eq!(entries, written, "what is applied live is what is replayed");
     assert_eq!(journal.head().await.expect("a head"), head);
     written.extend(journal.append(moment(5), vec![watched(2)]).await.expect("appended"));
     assert_eq!(written.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [1, 2, 3]);
     drop(journal);
-    assert_eq!(reopen(directory.path()).1.entries, written);
+    assert_eq!(open(directory.path()).expect("opened again").1, written);
 }
 
 #[tokio::test]
 async fn a_part_of_the_journal_is_read() {
     let directory = tempfile::tempdir().expect("a directory");
-    let (journal, _) = Journal::open(directory.path()).expect("opened");
+    let (journal, ..) = open(directory.path()).expect("opened");
     for second in 0..10 {
         journal.append(moment(second), vec![watched(u32::try_from(second).expect("small"))]).await.expect("appended");
     }
@@ -80,12 +80,12 @@ async fn a_changed_record_is_noticed() {
         "DELETE FROM record WHERE sequence = 2",
     ] {
         let directory = tempfile::tempdir().expect("a directory");
-        let (journal, _) = Journal::open(directory.path()).expect("opened");
+        let (journal, ..) = open(directory.path()).expect("opened");
         journal.append(moment(0), vec![born(), watched(1), watched(2)]).await.expect("appended");
         let path = journal.path().to_owned();
         drop(journal);
         rusqlite::Connection::open(&path).and_then(|database| database.execute(sql, [])).expect("tampered");
-        assert!(matches!(Journal::open(directory.path()), Err(JournalError::Damaged { .. })), "{sql}");
+        assert!(matches!(open(directory.path()), Err(JournalError::Damaged { .. })), "{sql}");
     }
 }
 
@@ -94,17 +94,17 @@ fn what_is_no_database_is_damaged_and_one_of_a_newer_version_is_newer() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("journal.sqlite");
     std::fs::write(&path, "not a database, but long enough to be taken for one".repeat(100)).expect("written");
-    assert!(matches!(Journal::open(directory.path()), Err(JournalError::Damaged { .. })));
+    assert!(matches!(open(directory.path()), Err(JournalError::Damaged { .. })));
     std::fs::remove_file(&path).expect("removed");
     let newer = |database: rusqlite::Connection| database.pragma_update(None, "user_version", 999);
     rusqlite::Connection::open(&path).and_then(newer).expect("a newer version");
-    assert!(matches!(Journal::open(directory.path()), Err(JournalError::Newer(_))));
+    assert!(matches!(open(directory.path()), Err(JournalError::Newer(_))));
 }
 
 #[tokio::test]
 async fn what_was_seen_is_remembered_whole() {
     let directory = tempfile::tempdir().expect("a directory");
-    let (journal, _) = Journal::open(directory.path()).expect("opened");
+    let (journal, ..) = open(directory.path()).expect("opened");
     let place = |name: &str| Place::parse(&format!("file:/m/{name}")).expect("a place");
     let seen = |name: &str, certificates: Vec<(Arc<Certificate>, bool)>| Remember {
         place: place(name),
@@ -118,13 +118,47 @@ async fn what_was_seen_is_remembered_whole() {
     assert_eq!(journal.der(Fingerprint::of(b"some der")).await.expect("read").as_deref(), Some(&b"some der"[..]));
     assert_eq!(journal.der(Fingerprint::of(b"other")).await.expect("read"), None);
     drop(journal);
-    let (_, contents) = reopen(directory.path());
-    let [a, b] = contents.seen.as_slice() else { panic!("two places: {:?}", contents.seen) };
+    let (_, _, seen) = open(directory.path()).expect("opened again");
+    let [a, b] = seen.as_slice() else { panic!("two places: {seen:?}") };
     assert_eq!((a.place.clone(), a.stamp, a.readable, &a.certificates), (place("a"), Stamp(u64::MAX - 7), true, &both));
     assert_eq!((b.place.clone(), b.readable, b.certificates.len()), (place("b"), false, 0));
 }
 
-/// Opens a journal whose last handle has just been dropped: SQLite waits for the thread to close it.
-fn reopen(directory: &Path) -> (Journal, Contents) {
-    Journal::open(directory).expect("opened again")
+/// Nothing is answered before all has been read; what is asked meanwhile waits.
+#[tokio::test]
+async fn it_is_read_before_it_is_served() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (journal, mut contents) = Journal::open(directory.path()).expect("opened");
+    contents.records(|entry| Err::<(), _>(JournalError::Newer(entry.sequence.to_string().into()))).expect("there are none");
+    assert!(contents.is_new());
+    let first = contents.append(moment(0), vec![born()]).expect("appended");
+    assert!(!contents.is_new());
+    let second = journal.append(moment(1), vec![watched(1)]);
+    let (second, ()) = tokio::join!(second, async { contents.serve().expect("served") });
+    drop(journal);
+    let (_, entries, _) = open(directory.path()).expect("opened again");
+    assert_eq!(entries, [first, second.expect("appended")].concat());
+
+    let (journal, mut contents) = Journal::open(directory.path()).expect("opened");
+    let mut taken = 0;
+    let refused = contents.records(|entry| {
+        taken += 1;
+        Err(JournalError::Newer(entry.sequence.to_string().into()))
+    });
+    assert!(matches!(refused, Err(JournalError::Newer(at)) if at.as_os_str() == "1") && taken == 1, "whoever takes may stop");
+    drop(contents);
+    assert!(matches!(journal.head().await, Err(JournalError::Closed)), "it will never be served");
+}
+
+/// Opens and reads a journal. If its last handle has just been dropped, SQLite waits for the thread to close it.
+fn open(directory: &Path) -> Result<(Journal, Vec<Entry>, Vec<Seen>), JournalError> {
+    let (journal, mut contents) = Journal::open(directory)?;
+    let (mut entries, mut seen) = (Vec::new(), Vec::new());
+    contents.records(|entry| {
+        entries.push(entry);
+        Ok::<(), JournalError>(())
+    })?;
+    contents.seen(|place| seen.push(place))?;
+    contents.serve()?;
+    Ok((journal, entries, seen))
 }

@@ -49,7 +49,7 @@ fn reserve(card: &Card, spots: &[&str]) -> Result<Vec<(String, Option<String>)>,
         made += 1;
         Spot(format!("fresh-{made}"))
     };
-    let reserved = card.reserve(&old(spots), "Anna", fresh)?;
+    let reserved = card.reserve(&old(spots), fresh)?;
     Ok(reserved.into_iter().map(|one| (one.spot.0, one.archive.map(|spot| spot.0))).collect())
 }
 
@@ -111,7 +111,7 @@ fn a_key_that_is_gone_or_that_the_card_does_not_make_is_said() {
     assert_eq!(reserve(&some, &["9c"]), Err(NoRoom::KeyGone(Spot("9c".into()))));
     assert_eq!(reserve(&some, &["00"]), Err(NoRoom::KeyGone(Spot("00".into()))));
     let wanted = [(Spot("9a".into()), KeyAlgorithm::P384)];
-    let refused = some.reserve(&wanted, "Anna", || Spot(String::new()));
+    let refused = some.reserve(&wanted, || Spot(String::new()));
     assert_eq!(refused, Err(NoRoom::Algorithm(KeyAlgorithm::P384)));
 }
 
@@ -129,7 +129,7 @@ proptest! {
         }
         let wanted: &[&str] = if pair { &["9a", "9c"] } else { &["9a"] };
         let free = taken.iter().filter(|taken| !**taken).count();
-        match one.reserve(&old(wanted), "Anna", || Spot(String::new())) {
+        match one.reserve(&old(wanted), || Spot(String::new())) {
             Err(refused) => prop_assert_eq!(refused, NoRoom::Full { needed: wanted.len() + 1, free }),
             Ok(reserved) => {
                 let mut empty: Vec<Spot> = one.spots.iter().filter(|state| state.key == Presence::Free && state.spot.is_retired()).map(|state| state.spot.clone()).collect();

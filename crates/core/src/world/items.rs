@@ -17,12 +17,12 @@ impl World {
     /// The ids of the items that are shown: the most urgent first, then by deadline. `all`: retired certificates and
     /// renewals, too.
     pub fn listing(&self, all: bool, now: Now) -> Vec<ItemId> {
-        let mut keyed: Vec<(Reverse<Level>, DateTime<Utc>, ItemId)> = Vec::with_capacity(self.identities.len());
+        let mut keyed: Vec<(Reverse<Level>, DateTime<Utc>, ItemId)> = Vec::new();
         let mut push = |item: Option<Item>| {
             keyed.extend(item.map(|item| (Reverse(item.level), item.deadline.unwrap_or(DateTime::<Utc>::MAX_UTC), item.id)));
         };
-        for id in self.identities.keys() {
-            push(self.identity_item(*id, now));
+        for id in self.sights.identities() {
+            push(self.identity_item(id, now));
         }
         for place in self.item_places.values() {
             push(self.place_item(place));
@@ -80,26 +80,21 @@ impl World {
 
     /// The ids of the items that stand in a place or below it.
     pub fn items_within(&self, root: &Place) -> BTreeSet<ItemId> {
-        let within = self.sights.iter().filter(|(place, _)| place.is_within(root));
         let mut ids = BTreeSet::from([self.place_id(root)]);
-        for (place, look) in within {
-            if self.may_be_item(place) {
-                ids.insert(self.place_id(place));
+        for look in self.sights.looks().filter(|look| look.place.is_within(root)) {
+            if self.may_be_item(&look.place) {
+                ids.insert(self.place_id(&look.place));
             }
-            ids.extend(look.found.iter().filter_map(|(fingerprint, _)| self.identity_of(fingerprint)));
+            ids.extend(self.sights.found(look).map(|(known, _)| known.identity));
         }
         ids
     }
 
     /// The places in which the certificates of an item are, or the place that it is.
     pub fn places_of_item(&self, id: ItemId) -> Vec<Place> {
-        match self.identities.get(&id) {
-            Some(members) => {
-                let places: BTreeSet<Place> = members.iter().flat_map(|member| self.places_of(member)).collect();
-                places.into_iter().collect()
-            }
-            None => self.place_by_id(id).into_iter().collect(),
-        }
+        let places = self.sights.members(id).flat_map(|known| self.sights.places(known)).map(|(look, _)| look.place.clone());
+        let places: BTreeSet<Place> = places.collect();
+        if places.is_empty() { self.place_by_id(id).into_iter().collect() } else { places.into_iter().collect() }
     }
 
     /// The job whose item has this id, or that renews the item of this id.
@@ -124,7 +119,7 @@ impl World {
             .collect();
         let programme = self.programme_of(certificate);
         let job = self.renewal_of(id);
-        let condition = certificates.first().and_then(|(_, _, place)| self.sights.get(place)).map(Look::condition);
+        let condition = certificates.first().and_then(|(_, _, place)| self.sights.look(place)).map(Look::condition);
         let deadline = life(first).deadline;
         let (state, level) = state(first, condition, job.map(|(_, job)| job), now);
         let next_step = match (job, condition) {
@@ -167,22 +162,22 @@ impl World {
     fn place_item(&self, place: &Place) -> Option<Item> {
         let watched = self.watches.contains(place);
         let holds_something =
-            || self.sights.iter().any(|(other, look)| !look.found.is_empty() && (other == place || other.is_within(place)));
-        let (state, level, next_step, problem) =
-            match self.sights.get(place).map(|look| (look.condition(), look.found.is_empty())) {
-                Some((Condition::Locked, true)) => {
-                    let next = NextStep { who: Who::You, what: "unlock", by: None, action: Some("unlock") };
-                    ("locked", Level::Warning, Some(next), None)
-                }
-                Some((Condition::Failed(problem), true)) => {
-                    let next = NextStep { who: problem.who(), what: "repair", by: None, action: None };
-                    (word_for(problem), Level::Warning, Some(next), Some(problem.clone()))
-                }
-                Some((_, false)) => return None,
-                None if watched && place.scheme().is_card() && !holds_something() => ("away", Level::Notice, None, None),
-                _ if watched && !holds_something() => ("empty", Level::Notice, None, None),
-                _ => return None,
-            };
+            || self.sights.looks().any(|look| look.holds() > 0 && (look.place == *place || look.place.is_within(place)));
+        let look = self.sights.look(place);
+        let (state, level, next_step, problem) = match look.map(|look| (look.condition(), look.holds() == 0)) {
+            Some((Condition::Locked, true)) => {
+                let next = NextStep { who: Who::You, what: "unlock", by: None, action: Some("unlock") };
+                ("locked", Level::Warning, Some(next), None)
+            }
+            Some((Condition::Failed(problem), true)) => {
+                let next = NextStep { who: problem.who(), what: "repair", by: None, action: None };
+                (word_for(problem), Level::Warning, Some(next), Some(problem.clone()))
+            }
+            Some((_, false)) => return None,
+            None if watched && place.scheme().is_card() && !holds_something() => ("away", Level::Notice, None, None),
+            _ if watched && !holds_something() => ("empty", Level::Notice, None, None),
+            _ => return None,
+        };
         Some(Item {
             id: self.place_id(place),
             name: place.name(),

@@ -64,8 +64,8 @@ impl World {
 
     /// The next moment at which something becomes due or looks otherwise.
     pub fn next_wake(&self, now: Now) -> Option<DateTime<Utc>> {
-        let moments = self.identities.keys().flat_map(|id| {
-            self.current(*id).into_iter().flat_map(|member| {
+        let moments = self.sights.identities().flat_map(|id| {
+            self.current(id).into_iter().flat_map(|member| {
                 let told = self.told.get(&member.certificate.fingerprint);
                 let snooze = told.and_then(|told| told.snoozed_until);
                 [life(&member).next(now), snooze, Some(member.certificate.not_before)]
@@ -78,13 +78,13 @@ impl World {
     pub fn turned(&self, since: DateTime<Utc>, now: Now) -> BTreeSet<ItemId> {
         let (earlier, later) = if since <= now { (since, now.to_utc()) } else { (now.to_utc(), since) };
         let within = |moment: DateTime<Utc>| earlier < moment && moment <= later;
-        let turned = |id: &&ItemId| {
-            self.current(**id).iter().any(|member| {
+        let turned = |id: &ItemId| {
+            self.current(*id).iter().any(|member| {
                 let passed = life(member).thresholds(*now.offset()).any(|(_, moment)| within(moment));
                 passed || within(member.certificate.not_before)
             })
         };
-        self.identities.keys().filter(turned).copied().collect()
+        self.sights.identities().filter(turned).collect()
     }
 
     /// The certificates of an item about which a person was told.
@@ -97,10 +97,10 @@ impl World {
     /// Each item that warns, with its certificate that ends first. One that is being renewed does not.
     fn warned(&self) -> impl Iterator<Item = (ItemId, Member<'_>)> {
         let renewing: Vec<ItemId> = self.jobs().filter(|(_, job)| !job.is_ended()).map(|(_, job)| job.start.identity).collect();
-        self.identities
-            .keys()
+        self.sights
+            .identities()
             .filter(move |id| !renewing.contains(id))
-            .filter_map(|id| Some((*id, self.current(*id).into_iter().next()?)))
+            .filter_map(|id| Some((id, self.current(id).into_iter().next()?)))
     }
 
     fn due_for(&self, id: ItemId, member: &Member<'_>, now: Now) -> Option<Notice> {

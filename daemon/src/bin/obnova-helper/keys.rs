@@ -69,7 +69,8 @@ pub(crate) fn sign(path: &Path, message: &[u8], spki: &[u8], secret: Option<&Sec
 /// Whether somebody else's signature is right.
 pub(crate) fn verify(spki: &[u8], message: &[u8], signature: &[u8]) -> Result<(), HelperError> {
     let public = PKey::public_key_from_der(spki).map_err(|error| of_content(&error))?;
-    let right = Verifier::new(digest_for(&public)?, &public).and_then(|mut verifier| verifier.verify_oneshot(signature, message));
+    let right =
+        Verifier::new(digest_for(&public)?, &public).and_then(|mut verifier| verifier.verify_oneshot(signature, message));
     match right {
         Ok(true) => Ok(()),
         Ok(false) => Err(HelperError::TrialFailed { detail: "its signature does not verify".to_owned() }),

@@ -68,16 +68,16 @@ async fn on_card(ground: &Ground<'_>, sitting: &Sitting, place: &Place) -> Resul
         let spot = card.spot_of(&der).ok_or_else(gone)?.spot.clone();
         olds.push((spot, algorithm(ground, &der).await?));
     }
-    let date = ground.tools.clock.now().format("%Y-%m-%d");
-    let label = format!("{} {date}", ground.job.start.name);
-    let reserved = card.reserve(&olds, &label, || Spot(crate::random::hex(16)));
+    let reserved = card.reserve(&olds, || Spot(crate::random::hex(16)));
     let reserved = reserved.map_err(|why| trouble::no_room(&why, card.label.clone()))?;
-    let key = |(reservation, (_, algorithm)): (Reservation, (Spot, KeyAlgorithm))| NewKey {
-        algorithm,
-        place: place.clone(),
-        home: Home::Card(reservation),
-    };
-    Ok(reserved.into_iter().zip(olds).map(key).collect())
+    let date = ground.tools.clock.now().format("%Y-%m-%d");
+    let mut keys = Vec::new();
+    for ((room, (_, algorithm)), old) in reserved.into_iter().zip(olds).zip(&ground.job.start.old) {
+        let label = format!("{} {} {date}", ground.job.start.name, old.role);
+        let reservation = Reservation { spot: room.spot, old: room.old, archive: room.archive, label };
+        keys.push(NewKey { algorithm, place: place.clone(), home: Home::Card(reservation) });
+    }
+    Ok(keys)
 }
 
 /// Where the new key file goes, and whether a secret protects it.

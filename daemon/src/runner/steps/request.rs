@@ -5,9 +5,9 @@ use std::io::Write;
 use std::path::Path;
 
 use chrono::Duration;
-use obnova_core::{Certificate, Problem};
 use obnova_core::job::{Bytes, Home, Intent, Made, Outcome};
 use obnova_core::programme::Authority;
+use obnova_core::{Certificate, Problem};
 
 use super::{Answer, Ground, REQUESTED_FILE};
 use crate::authorities::{self_signed, signed_request};

@@ -1,6 +1,6 @@
 //! Cards come and go, and so does pcscd; readers of several tests do not meet.
 
-use obnova_tests::{CardKind, CardReader};
+use obnova_tests::{CardKind, CardReader, Scene};
 
 #[tokio::test]
 async fn a_card_is_seen_to_come_and_to_go() {
@@ -35,7 +35,7 @@ async fn two_cards_are_in_two_readers() {
     let _second = reader.insert_into(1, CardKind::Moves, &reader.state("bertil")).await;
     assert_eq!(reader.cards().await, [true, true]);
     let mut serials = Vec::new();
-    for name in ["YubiKey Virtual 00 00", "YubiKey Virtual 00 01"] {
+    for name in ["Yubico YubiKey Virtual 00 00", "Yubico YubiKey Virtual 00 01"] {
         let status = reader.run("yubico-piv-tool", &["--reader", name, "--action", "status"]).await.ends(0);
         let serial = status.out.lines().find(|line| line.starts_with("Serial Number:")).expect("a serial number").to_owned();
         serials.push(serial);
@@ -64,4 +64,15 @@ async fn a_command_is_confined_with_its_directory_and_nothing_else() {
     assert_eq!(lines.next(), reader.state("anna").to_str());
     assert!(!text.contains("HOME="), "{text}");
     assert_eq!(lines.next_back(), Some("3b:85:80:01:80:53:50:49:56:98"));
+}
+
+#[tokio::test]
+async fn the_daemon_sees_the_reader_and_its_bus() {
+    let (reader, scene) = (CardReader::start().await, Scene::set().await);
+    let daemon = scene.start_as(reader.confine(&scene.obnovad())).await;
+    scene.obnova(&["list"]).await.ends(0);
+    let process = std::fs::read_link(format!("/proc/{}/exe", daemon.pid())).expect("a program");
+    assert_eq!(process.file_name().and_then(|name| name.to_str()), Some("obnovad"));
+    let inside = format!("/proc/{}/root/run/pcscd/pcscd.comm", daemon.pid());
+    assert!(std::fs::metadata(inside).is_ok());
 }

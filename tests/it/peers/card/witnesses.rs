@@ -171,6 +171,22 @@ async fn yubicos_tool_counts_wrong_pins_until_the_card_is_blocked() {
 }
 
 #[tokio::test]
+async fn yubicos_module_signs_with_the_card() {
+    let anna = Annas::card(CardKind::Moves).await;
+    let _card = anna.reader.insert(CardKind::Moves, &anna.state).await;
+    let module = "/usr/lib/x86_64-linux-gnu/libykcs11.so";
+    let (input, output) = (anna.state.join("sentence"), anna.state.join("signature"));
+    let files = ["--input-file", input.to_str().expect("UTF-8"), "--output-file", output.to_str().expect("UTF-8")];
+    let sign = ["--module", module, "--sign", "--id", "01", "--mechanism", "SHA256-RSA-PKCS"];
+    anna.reader.run("pkcs11-tool", &[&sign[..], &PIN, &files].concat()).await.ends(0);
+    let mut verifier = Verifier::new(MessageDigest::sha256(), &anna.keys[0]).expect("a verifier");
+    let signature = std::fs::read(output).expect("a signature");
+    assert!(verifier.verify_oneshot(&signature, SENTENCE).expect("verified"));
+    let listed = anna.reader.run("pkcs11-tool", &["--module", module, "--list-slots"]).await.ends(0).out;
+    assert!(listed.contains("YubiKey PIV #"), "{listed}");
+}
+
+#[tokio::test]
 async fn a_verified_pin_outlives_a_process_but_no_reset() {
     let anna = Annas::card(CardKind::Moves).await;
     let _card = anna.reader.insert(CardKind::Moves, &anna.state).await;

@@ -44,9 +44,10 @@ fn model(seen: &mut Seen, place: &Place, sight: Option<&Sight>) {
 
 /// Every index is what the sights say, and the sights are the model's.
 fn assert_consistent(world: &World, seen: &Seen) {
-    assert_eq!(world.sights.len(), seen.len());
+    assert_eq!(world.places().collect::<BTreeSet<_>>(), seen.keys().collect());
+    assert_eq!(world.places().count(), seen.len(), "each place once");
     let mut known: BTreeMap<Fingerprint, (Certificate, BTreeSet<Place>)> = BTreeMap::new();
-    let mut keys: HashMap<Fingerprint, u32> = HashMap::new();
+    let mut keys: BTreeSet<Fingerprint> = BTreeSet::new();
     for (place, (condition, found)) in seen {
         let sight = world.sight(place).expect("seen");
         assert_eq!(&sight.condition, condition, "{place}");
@@ -56,32 +57,36 @@ fn assert_consistent(world: &World, seen: &Seen) {
         for (certificate, key) in found {
             let entry = known.entry(certificate.fingerprint).or_insert_with(|| (certificate.clone(), BTreeSet::new()));
             entry.1.insert(place.clone());
-            if *key {
-                *keys.entry(certificate.public_key).or_default() += 1;
-            }
+            keys.extend(key.then_some(certificate.public_key));
         }
     }
-    assert_eq!(world.keys, keys);
 
-    assert_eq!(world.known.len(), known.len());
+    assert_eq!(world.sights.all_known().count(), known.len());
     let mut identities: BTreeMap<ItemId, BTreeSet<Fingerprint>> = BTreeMap::new();
-    let mut issuers: BTreeMap<&str, Issued> = BTreeMap::new();
+    let mut issuers: BTreeMap<&str, u32> = BTreeMap::new();
     for (fingerprint, (certificate, places)) in &known {
-        assert_eq!(world.certificate(fingerprint).map(AsRef::as_ref), Some(certificate));
+        assert_eq!(world.certificate(fingerprint), Some(certificate));
+        assert_eq!(world.sights.is_key_held(certificate), keys.contains(&certificate.public_key), "{}", certificate.name);
         assert_eq!(&world.places_of(fingerprint).into_iter().collect::<BTreeSet<_>>(), places);
         assert_eq!(world.places_of(fingerprint).len(), places.len(), "each place once");
         let id = identity::id_of("salt", world.programme_of(certificate), certificate, None);
         assert_eq!(world.identity_of(fingerprint), Some(id));
         identities.entry(id).or_default().insert(*fingerprint);
-        let issued = issuers.entry(&certificate.issuer).or_default();
-        issued.certificates += 1;
-        issued.others += u32::from(certificate.issuer.as_ref() != certificate.subject.as_ref());
+        if certificate.issuer != certificate.subject {
+            *issuers.entry(&certificate.issuer).or_default() += 1;
+        }
     }
-    let there: BTreeMap<ItemId, BTreeSet<Fingerprint>> =
-        world.identities.iter().map(|(id, members)| (*id, members.iter().copied().collect())).collect();
+    let members = |id| world.sights.members(id).map(|known| known.certificate.fingerprint).collect();
+    let there: BTreeMap<ItemId, BTreeSet<Fingerprint>> = world.sights.identities().map(|id| (id, members(id))).collect();
     assert_eq!(there, identities);
-    let there: BTreeMap<&str, Issued> = world.issuers.iter().map(|(issuer, issued)| (issuer.as_ref(), *issued)).collect();
+    assert_eq!(world.sights.identities().count(), identities.len(), "each once");
+    let there: BTreeMap<&str, u32> = world.sights.issuers().collect();
     assert_eq!(there, issuers);
+    for certificate in pool() {
+        let fingerprint = certificate.fingerprint;
+        assert_eq!(world.certificate(&fingerprint).is_some(), known.contains_key(&fingerprint));
+        assert_eq!(world.sights.is_key_held(&certificate), keys.contains(&certificate.public_key), "{}", certificate.name);
+    }
 
     let items: BTreeSet<ItemId> = world
         .watches
@@ -93,9 +98,10 @@ fn assert_consistent(world: &World, seen: &Seen) {
     assert!(world.item_places.iter().all(|(id, place)| world.place_id(place) == *id));
 
     // One text per issuer, however many certificates name it.
-    for known in world.known.values() {
-        let (text, _) = world.issuers.get_key_value(&known.certificate.issuer).expect("counted");
-        assert!(Arc::ptr_eq(text, &known.certificate.issuer), "{text} is held twice");
+    let mut texts: BTreeMap<&str, &Arc<str>> = BTreeMap::new();
+    for certificate in world.sights.all_known().map(|known| &known.certificate).filter(|known| !known.self_issued()) {
+        let text = texts.entry(&certificate.issuer).or_insert(&certificate.issuer);
+        assert!(Arc::ptr_eq(text, &certificate.issuer), "{text} is held twice");
     }
 }
 
@@ -189,7 +195,7 @@ fn what_cannot_be_read_now_is_still_known() {
     assert_eq!((story.current(&anna).len(), story.current(&other).len()), (0, 1));
     // Readable and empty: nothing is there any more.
     story.see("p12:/m/a.p12", unreadable(Condition::Readable));
-    assert!(story.world.known.is_empty() && story.world.due(now).is_empty());
+    assert!(story.world.certificate(&other.fingerprint).is_none() && story.world.due(now).is_empty());
     assert_eq!(story.world.item(story.world.place_id(&at), now).expect("watched").state, "empty");
 }
 
@@ -206,7 +212,7 @@ fn a_hundred_thousand_certificates_are_listed_in_order() {
         let certificate = ending(issued(&name, 1, "Authority"), noon() + Duration::minutes(left * 2));
         story.world.observe(&place(&format!("file:/m/{number}.pem")), Some(readable(&[(&certificate, true)])));
     }
-    assert_eq!(story.world.issuers.len(), 1);
+    assert_eq!(story.world.sights.issuers().count(), 1);
     let listing = story.world.listing(false, now);
     assert_eq!(listing.len(), MANY as usize);
     let items: Vec<_> = listing.iter().map(|id| story.world.item(*id, now).expect("listed")).collect();
