@@ -20,7 +20,7 @@ pub fn id_of(salt: &str, programme: Option<&str>, certificate: &Certificate) -> 
     let holder: &[u8] = &certificate.holder.0;
     match programme {
         Some(name) => ItemId::derive(salt, &[b"identity", name.as_bytes(), holder]),
-        None => ItemId::derive(salt, &[b"certificate", certificate.issuer.as_bytes(), holder]),
+        None => ItemId::derive(salt, &[b"certificate", certificate.issuer().as_bytes(), holder]),
     }
 }
 

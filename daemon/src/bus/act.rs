@@ -279,7 +279,7 @@ fn start(world: &World, id: ItemId, to: Option<&str>, uid: Option<u32>, now: Now
     let to = to.map(|path| target(path, place.scheme())).transpose()?;
     Ok(Start {
         identity: id,
-        name: certificate.name.to_string(),
+        name: certificate.name().to_owned(),
         programme: programme.name.clone(),
         plan: programme.plan.clone(),
         old: Old {
