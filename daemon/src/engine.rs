@@ -442,5 +442,5 @@ fn replacement(before: &Sight, after: &Sight, place: &obnova_core::Place) -> Opt
     let fingerprint = |found: &Found| found.certificate.fingerprint;
     let still_there = after.certificates.iter().any(|found| fingerprint(found) == fingerprint(old));
     (!still_there && fingerprint(new) != fingerprint(old))
-        .then(|| Record::Replaced { name: new.certificate.name.to_string(), place: place.clone() })
+        .then(|| Record::Replaced { name: new.certificate.name().to_owned(), place: place.clone() })
 }

@@ -1,7 +1,6 @@
 //! An X.509 certificate as far as decisions need it. Owns reading it from DER; where it was found is the world's.
 
 use std::fmt;
-use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,8 +10,10 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 mod algorithm;
 mod name;
+mod texts;
 
 pub use algorithm::KeyAlgorithm;
+pub use texts::Texts;
 
 /// The longest certificate that is read, in bytes of DER.
 pub const LONGEST: usize = 128 * 1024;
@@ -91,14 +92,8 @@ pub struct Certificate {
     pub public_key: Fingerprint,
     /// Digest of subject and subject alternative names together: two certificates of one holder agree in it.
     pub holder: Fingerprint,
-    /// What a person calls it: common name, else an address or host name, else the whole subject.
-    pub name: Box<str>,
-    /// Distinguished name of the subject, RFC 4514. One text with the issuer where they are the same.
-    pub subject: Arc<str>,
-    /// Distinguished name of the issuer, RFC 4514.
-    pub issuer: Arc<str>,
-    /// Serial number, big-endian, without leading zeros.
-    pub serial: Box<[u8]>,
+    /// Subject, issuer, name and serial number.
+    pub texts: Texts,
     /// Start of validity.
     pub not_before: DateTime<Utc>,
     /// End of validity (the last valid second).
@@ -152,19 +147,15 @@ impl Certificate {
                 _ => {}
             }
         }
-        let subject: Arc<str> = name::rfc4514(parsed.subject()).into();
-        let issuer = name::rfc4514(parsed.issuer());
-        let issuer = if *issuer == *subject { Arc::clone(&subject) } else { issuer.into() };
-        let name = name::common(parsed.subject()).or(address).unwrap_or_else(|| subject.to_string());
+        let (subject, issuer) = (name::rfc4514(parsed.subject()), name::rfc4514(parsed.issuer()));
+        let name = name::common(parsed.subject()).or(address);
         let serial = parsed.raw_serial();
+        let zeros = serial.iter().take_while(|byte| **byte == 0).count();
         Ok(Self {
             fingerprint: Fingerprint::of(der),
             public_key: Fingerprint::of(parsed.public_key().raw),
             holder: Fingerprint(holder.finalize().into()),
-            name: name.into(),
-            subject,
-            issuer,
-            serial: serial.iter().copied().skip_while(|byte| *byte == 0).collect(),
+            texts: Texts::new(&subject, &issuer, name.as_ref().unwrap_or(&subject), &serial[zeros..]),
             not_before: time(parsed.validity().not_before.timestamp())?,
             not_after: time(parsed.validity().not_after.timestamp())?,
             key: KeyAlgorithm::of(parsed.public_key()),
@@ -179,17 +170,34 @@ impl Certificate {
         Ok(parsed.public_key().raw.to_vec())
     }
 
+    /// What a person calls it: common name, else an address or host name, else the whole subject.
+    pub fn name(&self) -> &str {
+        self.texts.name()
+    }
+
+    /// Distinguished name of the subject, RFC 4514.
+    pub fn subject(&self) -> &str {
+        self.texts.subject()
+    }
+
+    /// Distinguished name of the issuer, RFC 4514.
+    pub fn issuer(&self) -> &str {
+        self.texts.issuer()
+    }
+
+    /// Serial number, big-endian, without leading zeros.
+    pub fn serial(&self) -> &[u8] {
+        self.texts.serial()
+    }
+
     /// Subject and issuer are the same name.
     pub fn self_issued(&self) -> bool {
-        self.subject.as_ref() == self.issuer.as_ref()
+        self.texts.other_issuer().is_none()
     }
 
     /// The serial number as lower-case hex.
     pub fn serial_hex(&self) -> String {
-        if self.serial.is_empty() {
-            return "00".into();
-        }
-        hex(&self.serial)
+        if self.serial().is_empty() { "00".into() } else { hex(self.serial()) }
     }
 
     /// Whether its key may have decrypted something: every key may, unless its `KeyUsage` excludes keyEncipherment,

@@ -25,7 +25,7 @@ pub fn id_of(salt: &str, programme: Option<&Programme>, certificate: &Certificat
     let holder: &[u8] = &certificate.holder.0;
     match (programme, card) {
         (Some(programme), Some(card)) if programme.matching.len() > 1 => {
-            let parts = [programme.name.as_bytes(), card.as_str().as_bytes(), certificate.name.as_bytes()];
+            let parts = [programme.name.as_bytes(), card.as_str().as_bytes(), certificate.name().as_bytes()];
             ItemId::derive(salt, &[b"twins", parts[0], parts[1], parts[2]])
         }
         (Some(programme), Some(card)) => {
@@ -33,9 +33,9 @@ pub fn id_of(salt: &str, programme: Option<&Programme>, certificate: &Certificat
         }
         (Some(programme), None) => ItemId::derive(salt, &[b"identity", programme.name.as_bytes(), holder]),
         (None, Some(card)) => {
-            ItemId::derive(salt, &[b"on-card", card.as_str().as_bytes(), certificate.issuer.as_bytes(), holder])
+            ItemId::derive(salt, &[b"on-card", card.as_str().as_bytes(), certificate.issuer().as_bytes(), holder])
         }
-        (None, None) => ItemId::derive(salt, &[b"certificate", certificate.issuer.as_bytes(), holder]),
+        (None, None) => ItemId::derive(salt, &[b"certificate", certificate.issuer().as_bytes(), holder]),
     }
 }
 

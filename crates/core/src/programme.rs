@@ -56,7 +56,7 @@ pub struct Matching {
 impl Matching {
     fn holds(&self, certificate: &Certificate) -> bool {
         certificate.self_issued() == self.self_issued
-            && self.issuer.as_ref().is_none_or(|issuer| certificate.issuer.contains(issuer.as_str()))
+            && self.issuer.as_ref().is_none_or(|issuer| certificate.issuer().contains(issuer.as_str()))
             && self.non_repudiation.is_none_or(|asked| asked == certificate.usage.is_some_and(|bits| bits & 0b10 != 0))
     }
 }

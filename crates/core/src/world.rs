@@ -313,14 +313,14 @@ impl World {
         }
         let issued_beside = |look: &Look| {
             let mut beside = self.sights.found(look).map(|(other, _)| &other.certificate);
-            beside.any(|other| *other.issuer == *certificate.subject && !other.self_issued())
+            beside.any(|other| other.issuer() == certificate.subject() && !other.self_issued())
         };
         let mut places = self.sights.places(known).map(|(look, _)| look);
         if places.any(|look| self.watches.contains(&look.place) && !issued_beside(look)) {
             return false;
         }
         let bundled = || self.sights.places(known).any(|(look, _)| look.holds() > 1);
-        self.sights.has_issued(&certificate.subject) || (!self.sights.is_key_held(certificate) && bundled())
+        self.sights.has_issued(certificate.subject()) || (!self.sights.is_key_held(certificate) && bundled())
     }
 
     /// The jobs, the oldest first.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
-use obnova_core::certificate::KeyAlgorithm;
+use obnova_core::certificate::{KeyAlgorithm, Texts};
 use obnova_core::job::{Bytes, Home, InstallFile, Intent, Made, NewKey, Next, Old, Outcome, Start};
 use obnova_core::programme::{self, BUILT_IN};
 use obnova_core::world::{Condition, Found, Sight};
@@ -38,10 +38,7 @@ fn old_certificate(programme: &Programme) -> Certificate {
         fingerprint: Fingerprint::of(b"old"),
         public_key: Fingerprint::of(b"old key"),
         holder: Fingerprint::of(b"Anna"),
-        name: "Anna".into(),
-        subject: subject.into(),
-        issuer: issuer.into(),
-        serial: [1].into(),
+        texts: Texts::new(subject, issuer, "Anna", &[1]),
         not_before: at(0) - Duration::days(345),
         not_after: at(0) + Duration::days(20),
         key: KeyAlgorithm::Rsa(2048),

@@ -302,7 +302,7 @@ fn start(world: &World, id: ItemId, to: Option<&str>, uid: Option<u32>, now: Now
     let to = to.map(|path| target(path, scheme)).transpose()?;
     Ok(Start {
         identity: id,
-        name: first.certificate.name.to_string(),
+        name: first.certificate.name().to_owned(),
         programme: programme.name.clone(),
         plan: programme.plan.clone(),
         old,

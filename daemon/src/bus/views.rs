@@ -65,8 +65,8 @@ pub fn item(item: &Item, world: &World, household: &Household) -> ItemView {
                 let certificate = world.certificate(fingerprint)?;
                 Some(CertificateView {
                     role: role.clone(),
-                    subject: certificate.subject.to_string(),
-                    issuer: certificate.issuer.to_string(),
+                    subject: certificate.subject().to_owned(),
+                    issuer: certificate.issuer().to_owned(),
                     serial: certificate.serial_hex(),
                     not_before: time(certificate.not_before),
                     not_after: time(certificate.not_after),

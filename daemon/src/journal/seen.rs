@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::DateTime;
-use obnova_core::certificate::KeyAlgorithm;
+use obnova_core::certificate::{KeyAlgorithm, Texts};
 use obnova_core::{Certificate, Fingerprint, Place};
 use rusqlite::types::Type;
 use rusqlite::{Row, Transaction, params};
@@ -74,10 +74,10 @@ fn remember(transaction: &Transaction<'_>, change: &Remember) -> rusqlite::Resul
             sha256,
             certificate.public_key.0.as_slice(),
             certificate.holder.0.as_slice(),
-            certificate.name,
-            certificate.subject,
-            certificate.issuer,
-            certificate.serial,
+            certificate.name(),
+            certificate.subject(),
+            certificate.issuer(),
+            certificate.serial(),
             certificate.not_before.timestamp(),
             certificate.not_after.timestamp(),
             certificate.key.to_string(),
@@ -98,20 +98,15 @@ fn certificate(row: &Row<'_>) -> rusqlite::Result<Certificate> {
         let seconds = row.get(column)?;
         DateTime::from_timestamp(seconds, 0).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, seconds))
     };
-    let subject: Arc<str> = row.get_ref(8)?.as_str()?.into();
-    let issuer = row.get_ref(9)?.as_str()?;
-    let issuer = if *issuer == *subject { Arc::clone(&subject) } else { issuer.into() };
+    let text = |column: usize| -> rusqlite::Result<&str> { Ok(row.get_ref(column)?.as_str()?) };
     Ok(Certificate {
         fingerprint: digest(4)?,
         public_key: digest(5)?,
         holder: digest(6)?,
-        name: row.get_ref(7)?.as_str()?.into(),
-        subject,
-        issuer,
-        serial: row.get_ref(10)?.as_blob()?.into(),
+        texts: Texts::new(text(8)?, text(9)?, text(7)?, row.get_ref(10)?.as_blob()?),
         not_before: time(11)?,
         not_after: time(12)?,
-        key: row.get_ref(13)?.as_str()?.parse::<KeyAlgorithm>().unwrap_or(KeyAlgorithm::Other),
+        key: text(13)?.parse::<KeyAlgorithm>().unwrap_or(KeyAlgorithm::Other),
         authority: row.get(14)?,
         usage: row.get(15)?,
     })

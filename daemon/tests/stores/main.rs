@@ -137,7 +137,7 @@ fn sight(sighting: &Sighting) -> &Sight {
 /// The names of the certificates that were seen, with `+` for those with a key.
 fn names(sighting: &Sighting) -> Vec<String> {
     let found = sight(sighting).certificates.iter();
-    found.map(|found| format!("{}{}", found.certificate.name, if found.key { "+" } else { "" })).collect()
+    found.map(|found| format!("{}{}", found.certificate.name(), if found.key { "+" } else { "" })).collect()
 }
 
 /// The kind of problem that a place has.

@@ -143,7 +143,7 @@ impl World {
         };
         Some(Item {
             id,
-            name: certificate.name.to_string(),
+            name: certificate.name().to_owned(),
             state,
             level,
             deadline: Some(deadline),

@@ -126,7 +126,7 @@ fn notice(item: ItemId, member: &Member<'_>, threshold: Threshold) -> Notice {
     Notice {
         item,
         certificate: member.certificate.fingerprint,
-        name: member.certificate.name.to_string(),
+        name: member.certificate.name().to_owned(),
         threshold,
         not_after: member.certificate.not_after,
     }

@@ -193,41 +193,52 @@ impl Sights {
     }
 
     fn learn(&mut self, mut certificate: Certificate, identity: ItemId) -> Slot {
-        if !certificate.self_issued() {
-            if let Some((issuer, _)) = self.issuers.get_key_value(&certificate.issuer) {
-                certificate.issuer = Arc::clone(issuer);
+        if let Some(issuer) = certificate.texts.other_issuer_mut() {
+            if let Some((shared, _)) = self.issuers.get_key_value(issuer) {
+                *issuer = Arc::clone(shared);
             }
-            *self.issuers.entry(Arc::clone(&certificate.issuer)).or_default() += 1;
+            *self.issuers.entry(Arc::clone(issuer)).or_default() += 1;
         }
         let hash = self.hash_of(&certificate.fingerprint);
         let slot = self.known.insert(Known { certificate, identity, next: None, keys: 0, places: Few::default() });
-        self.join(slot, identity);
         let (known, hashing) = (&self.known, &self.hashing);
         let digest = |known: &Known| hashing.hash_one(prefix(&known.certificate.fingerprint));
         self.by_fingerprint.insert_unique(hash, slot, |slot| known.get(*slot).map_or(0, digest));
+        self.join(slot, identity);
         slot
     }
 
-    /// A certificate becomes the first of an identity.
-    fn join(&mut self, slot: Slot, identity: ItemId) {
-        let next = self.head(identity);
-        if let Some(known) = self.known.get_mut(slot) {
-            known.identity = identity;
-            known.next = next;
+    fn unlearn(&mut self, slot: Slot) {
+        self.leave(slot);
+        let Some(Known { certificate, .. }) = self.known.remove(slot) else { return };
+        if let Some(issuer) = certificate.texts.other_issuer() {
+            decrement(&mut self.issuers, issuer);
         }
-        let known = &self.known;
-        if let Some(head) = self.by_identity.find_mut(identity.0, |head| Some(*head) == next) {
-            *head = slot;
-        } else {
-            let rehash = |slot: &Slot| known.get(*slot).map_or(0, |known| known.identity.0);
-            self.by_identity.insert_unique(identity.0, slot, rehash);
+        let hash = self.hash_of(&certificate.fingerprint);
+        if let Ok(entry) = self.by_fingerprint.find_entry(hash, |other| *other == slot) {
+            entry.remove();
         }
     }
 
-    /// A certificate is none of its identity any more.
+    /// Makes a certificate that is in no identity a member of this one: its first.
+    fn join(&mut self, slot: Slot, identity: ItemId) {
+        let known = &self.known;
+        let is_head = |head: &Slot| known.is(*head, |known| known.identity == identity);
+        let next = if let Some(head) = self.by_identity.find_mut(identity.0, is_head) {
+            Some(std::mem::replace(head, slot))
+        } else {
+            let rehash = |slot: &Slot| known.get(*slot).map_or(0, |known| known.identity.0);
+            self.by_identity.insert_unique(identity.0, slot, rehash);
+            None
+        };
+        if let Some(known) = self.known.get_mut(slot) {
+            (known.identity, known.next) = (identity, next);
+        }
+    }
+
+    /// Takes a certificate out of its identity.
     fn leave(&mut self, slot: Slot) {
-        let Some(Known { identity, next, .. }) = self.known.get(slot) else { return };
-        let (identity, next) = (*identity, *next);
+        let Some((identity, next)) = self.known.get(slot).map(|known| (known.identity, known.next)) else { return };
         match (self.by_identity.find_entry(identity.0, |head| *head == slot), next) {
             (Ok(mut head), Some(next)) => *head.get_mut() = next,
             (Ok(head), None) => drop(head.remove()),
@@ -249,18 +260,6 @@ impl Sights {
         self.leave(slot);
         self.join(slot, identity);
         Some(before)
-    }
-
-    fn unlearn(&mut self, slot: Slot) {
-        self.leave(slot);
-        let Some(Known { certificate, .. }) = self.known.remove(slot) else { return };
-        if !certificate.self_issued() {
-            decrement(&mut self.issuers, &certificate.issuer);
-        }
-        let hash = self.hash_of(&certificate.fingerprint);
-        if let Ok(entry) = self.by_fingerprint.find_entry(hash, |other| *other == slot) {
-            entry.remove();
-        }
     }
 
     fn add_key(&mut self, slot: Slot) {

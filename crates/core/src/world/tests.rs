@@ -4,7 +4,7 @@ use chrono::Duration;
 
 use super::*;
 use crate::Now;
-use crate::certificate::KeyAlgorithm;
+use crate::certificate::{KeyAlgorithm, Texts};
 use crate::job::{Bytes, Home, InstallFile, Intent, JobEvent, Made, NewKey, Old, Outcome, Start};
 use crate::plan::Plan;
 use crate::plan::Step;
@@ -34,10 +34,7 @@ fn own(name: &str, number: u8) -> Certificate {
         fingerprint: Fingerprint::of(&[name.as_bytes(), &[number]].concat()),
         public_key: Fingerprint::of(&[b"key of ", name.as_bytes(), &[number]].concat()),
         holder: Fingerprint::of(name.as_bytes()),
-        name: name.into(),
-        issuer: subject.as_str().into(),
-        subject: subject.into(),
-        serial: [number].into(),
+        texts: Texts::new(&subject, &subject, name, &[number]),
         not_before: noon(),
         not_after: noon() + days(365),
         key: KeyAlgorithm::P256,
@@ -48,7 +45,8 @@ fn own(name: &str, number: u8) -> Certificate {
 
 /// The same, issued by somebody else.
 fn issued(name: &str, number: u8, issuer: &str) -> Certificate {
-    Certificate { issuer: format!("CN={issuer}").into(), ..own(name, number) }
+    let texts = Texts::new(&format!("CN={name}"), &format!("CN={issuer}"), name, &[number]);
+    Certificate { texts, ..own(name, number) }
 }
 
 fn authority(certificate: Certificate) -> Certificate {
@@ -142,7 +140,7 @@ impl Story {
         let old_one = Old { certificate: old.fingerprint, role: "general".into(), place: place(at), not_after: old.not_after };
         let start = Start {
             identity: self.id(old),
-            name: old.name.to_string(),
+            name: old.name().to_owned(),
             programme: "self-signed".into(),
             plan,
             old: vec![old_one],

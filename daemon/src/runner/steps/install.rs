@@ -86,7 +86,7 @@ async fn stage_private(
         key: ground.key_file().as_path().into(),
         certificate: Bytes(der.to_vec()),
         chain: Vec::new(),
-        friendly_name: Some(certificate.name.to_string()),
+        friendly_name: Some(certificate.name().to_owned()),
         out: out.as_path().into(),
         format: match layout {
             Layout::Pkcs12 => Format::Pkcs12,

@@ -21,7 +21,7 @@ pub(super) async fn perform(ground: &Ground<'_>, sitting: &mut Sitting) -> Resul
         ("key", new.public_key == public_key),
         ("holder", new.holder == old.holder),
         ("usage", new.usage == old.usage && new.authority == old.authority),
-        ("serial", new.serial != old.serial),
+        ("serial", new.serial() != old.serial()),
         ("strength", new.key.strength() >= old.key.strength()),
         ("validity", new.not_before <= ground.tools.clock.now() && new.not_after > old.not_before),
         ("successor", new.not_before > old.not_before),

@@ -22,7 +22,7 @@ fn a_successor_has_the_same_holder_and_a_key_of_ours() {
         ("without its key", next.clone(), false, false),
         ("another holder", later(own("Boris", 2)), true, false),
         ("another address", Certificate { holder: Fingerprint::of(b"elsewhere"), ..next.clone() }, true, false),
-        ("another programme", Certificate { issuer: "CN=Authority".into(), ..next.clone() }, true, false),
+        ("another programme", Certificate { texts: issued("Anna", 2, "Authority").texts, ..next.clone() }, true, false),
         ("the same beginning", Certificate { not_before: anna.not_before, ..next.clone() }, true, false),
         ("an earlier beginning", Certificate { not_before: anna.not_before - days(1), ..next.clone() }, true, false),
     ] {
@@ -58,7 +58,7 @@ fn a_successor_has_the_same_role() {
     let members = [member(&anna, "commercial"), member(&anna, "qualified"), member(&next, "commercial")];
     assert_eq!(identity::superseded(&members), [anna.fingerprint]);
     let current: Vec<_> =
-        identity::current(&members).iter().map(|member| (member.role, member.certificate.serial[0])).collect();
+        identity::current(&members).iter().map(|member| (member.role, member.certificate.serial()[0])).collect();
     assert_eq!(current, [("qualified", 1), ("commercial", 2)], "what ends first comes first");
 }
 
