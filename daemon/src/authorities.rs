@@ -71,5 +71,5 @@ fn refused(refusal: Refusal) -> Problem {
 }
 
 fn nobody() -> Problem {
-    Problem::Internal { detail: "a self-made certificate is asked for from nobody".into() }
+    Problem::Internal { detail: "self-made".into() }
 }

@@ -205,8 +205,8 @@ async fn what_was_done_before_is_not_told_again() {
     /home/anna/anna-2026.p12
     /home/anna/anna-2026.crt
     --- err
-    · the new file is written
-    · the old certificate warns no more; its file stays as it is
+    · the new certificate is installed
+    · the old certificate warns no more, and its key is kept
     Anna Novak has a new certificate:
     ");
 }

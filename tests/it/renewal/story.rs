@@ -36,8 +36,8 @@ async fn the_log_tells_the_story() {
     Renewal 1: the new certificate is made.
     Renewal 1: checking the new certificate.
     Renewal 1: the new certificate is checked.
-    Renewal 1: writing the new file.
-    Renewal 1: the new file is written.
+    Renewal 1: installing the new certificate.
+    Renewal 1: the new certificate is installed.
     Renewal 1: ending the warnings of the old certificate.
     Renewal 1: done. Anna Nová has a new certificate: [files]/anna-[date].p12, [files]/anna-[date].crt
     ");
