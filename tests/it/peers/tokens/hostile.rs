@@ -115,6 +115,8 @@ async fn errors_of_a_card_are_told_apart() {
     assert!(matches!(error("fail-0xe2 C_OpenSession").await, CardError::Unsupported { .. }));
     assert_eq!(error("fail-0x50 C_Login").await, CardError::PinNeeded {});
     assert!(matches!(error("fail-0x5 C_GenerateKeyPair").await, CardError::Failed { .. }));
+    // CKR_USER_NOT_LOGGED_IN, in spite of the PIN: that must not be asked for without end.
+    assert!(matches!(error("fail-0x101 C_GenerateKeyPair").await, CardError::Failed { .. }));
     assert_eq!(error("fail-0xe0 C_GetTokenInfo").await, CardError::Absent {}, "gone before it was looked at");
     assert!(twins.state("5102").await.is_none(), "nothing was made");
 }

@@ -10,7 +10,7 @@ use obnova_secret::Secret;
 use obnovad::cards::step::{CardAnswer, CardError};
 
 use super::Given;
-use super::failure::{of_module, unsupported};
+use super::failure::{failed, of_module, unsupported};
 use super::module::Token;
 
 /// The longest PIN that is sent, in bytes, whatever a token says.
@@ -56,7 +56,11 @@ pub(super) fn opened<T>(
         login(token, &session, UserType::User, opener, given.last_try)?;
     }
     let open = Open { token, session: &session, opener, last_try: given.last_try };
-    let outcome = work(&open);
+    let outcome = match work(&open) {
+        // It has it. To ask the person again would never end.
+        Err(CardError::PinNeeded {}) if given.opens.is_some() => Err(failed("the token wants the PIN at another moment")),
+        outcome => outcome,
+    };
     close(session);
     outcome
 }
