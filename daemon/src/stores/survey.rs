@@ -20,6 +20,10 @@ use super::files::{self, LARGEST, Unread};
 use super::reading::{Candidate, Seen, beside, present};
 use super::{Sighting, Stamp, keys};
 
+mod names;
+
+use names::Names;
+
 /// How many directories below a watched one are looked into, one in another.
 const DEEPEST: usize = 4;
 
@@ -265,12 +269,11 @@ impl Survey {
         let handle = openat(rustix::fs::CWD, directory, flags, Mode::empty())?;
         let names = list(&handle, harvest)?;
         let keys_elsewhere = files::look(&handle, OsStr::new("../private")).is_ok();
-        let listed: HashSet<&OsStr> = names.iter().map(|(name, _)| name.as_os_str()).collect();
-        let is_listed = |other: &OsStr| listed.contains(other);
+        let is_listed = |other: &OsStr| names.contains(other);
         let mut path = directory.to_path_buf();
-        for (name, kind) in &names {
+        for (name, kind) in names.iter() {
             let suspect = only.is_some_and(|only| only.contains(name));
-            if only.is_some_and(|only| !suspect && !is_concerned(&handle, name, *kind, only)) {
+            if only.is_some_and(|only| !suspect && !is_concerned(&handle, name, kind, only)) {
                 continue;
             }
             path.push(name);
@@ -463,8 +466,8 @@ fn salted(stamp: Stamp, condition: &Condition) -> Stamp {
 }
 
 /// The names in a directory, sorted, up to the bound.
-fn list(directory: impl AsFd, harvest: &mut Harvest) -> Result<Vec<(OsString, FileType)>, Errno> {
-    let mut names = Vec::new();
+fn list(directory: impl AsFd, harvest: &mut Harvest) -> Result<Names, Errno> {
+    let mut names = Names::default();
     for entry in Dir::read_from(&directory)? {
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
@@ -482,9 +485,9 @@ fn list(directory: impl AsFd, harvest: &mut Harvest) -> Result<Vec<(OsString, Fi
             }
             known => known,
         };
-        names.push((name.to_owned(), kind));
+        names.push(name, kind);
     }
-    names.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    names.sort();
     Ok(names)
 }
 

@@ -7,48 +7,58 @@ use std::num::NonZeroU32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot(NonZeroU32);
 
-/// Things in slots, in one piece of memory. A slot that has become free is taken again.
+/// How many slots stand in one piece of memory.
+const PIECE: usize = 32;
+
+/// Things in slots. A slot that has become free is taken again. They stay where they are when more are added: pieces that had
+/// to grow would leave holes of all sizes behind them.
 #[derive(Debug)]
 pub(super) struct Slots<T> {
-    slots: Vec<Option<T>>,
+    pieces: Vec<Vec<Option<T>>>,
     free: Vec<Slot>,
 }
 
 impl<T> Slots<T> {
     pub(super) const fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new() }
+        Self { pieces: Vec::new(), free: Vec::new() }
     }
 
     /// Puts a thing into a free slot.
     pub(super) fn insert(&mut self, thing: T) -> Slot {
         if let Some(slot) = self.free.pop() {
-            self.slots[slot.index()] = Some(thing);
+            let (piece, at) = slot.position();
+            self.pieces[piece][at] = Some(thing);
             return slot;
         }
-        // Saturates: four thousand million things do not fit into the memory.
-        let slot = Slot(NonZeroU32::MIN.saturating_add(self.slots.len().try_into().unwrap_or(u32::MAX)));
-        self.slots.push(Some(thing));
+        let piece = self.pieces.pop_if(|last| last.len() < PIECE);
+        let mut piece = piece.unwrap_or_else(|| Vec::with_capacity(PIECE));
+        let slot = Slot::at(self.pieces.len(), piece.len());
+        piece.push(Some(thing));
+        self.pieces.push(piece);
         slot
     }
 
     /// Empties a slot.
     pub(super) fn remove(&mut self, slot: Slot) -> Option<T> {
-        let thing = self.slots.get_mut(slot.index())?.take()?;
+        let (piece, at) = slot.position();
+        let thing = self.pieces.get_mut(piece)?.get_mut(at)?.take()?;
         self.free.push(slot);
         Some(thing)
     }
 
     pub(super) fn get(&self, slot: Slot) -> Option<&T> {
-        self.slots.get(slot.index())?.as_ref()
+        let (piece, at) = slot.position();
+        self.pieces.get(piece)?.get(at)?.as_ref()
     }
 
     pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut T> {
-        self.slots.get_mut(slot.index())?.as_mut()
+        let (piece, at) = slot.position();
+        self.pieces.get_mut(piece)?.get_mut(at)?.as_mut()
     }
 
     /// All things, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.slots.iter().flatten()
+        self.pieces.iter().flatten().flatten()
     }
 
     /// Whether the thing in a slot is like that.
@@ -58,8 +68,14 @@ impl<T> Slots<T> {
 }
 
 impl Slot {
-    const fn index(self) -> usize {
-        self.0.get() as usize - 1
+    fn at(piece: usize, at: usize) -> Self {
+        // Saturates: four thousand million things do not fit into the memory.
+        Self(NonZeroU32::MIN.saturating_add(u32::try_from(piece * PIECE + at).unwrap_or(u32::MAX)))
+    }
+
+    const fn position(self) -> (usize, usize) {
+        let number = self.0.get() as usize - 1;
+        (number / PIECE, number % PIECE)
     }
 }
 
