@@ -99,8 +99,22 @@ impl Life {
         long.into_iter().flatten().chain(short.into_iter().flatten()).chain([expired])
     }
 
+    /// A moment before which no threshold passes: near it, for nearly all lives the first.
+    pub fn comes_near(&self) -> DateTime<Utc> {
+        // A third of a short life is less than three weeks, and the day of the deadline begins within the last.
+        (self.not_after - Duration::days(21)).min(self.deadline - Duration::days(3))
+    }
+
+    /// Whether that moment has passed.
+    pub fn is_near(&self, now: Now) -> bool {
+        self.comes_near() <= now
+    }
+
     /// The most urgent threshold that has passed.
     pub fn passed(&self, now: Now) -> Option<Threshold> {
+        if !self.is_near(now) {
+            return None;
+        }
         let reached = |(threshold, moment)| (moment <= now).then_some(threshold);
         self.thresholds(*now.offset()).filter_map(reached).max()
     }

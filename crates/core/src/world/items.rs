@@ -13,17 +13,17 @@ use crate::item::{Item, ItemId, Kind, Level, NextStep, Who};
 use crate::job::{Job, Phase};
 use crate::place::Place;
 
+/// Where an item stands in the listing.
+type Rank = (Reverse<Level>, DateTime<Utc>, ItemId);
+
 impl World {
     /// The ids of the items that are shown: the most urgent first, then by deadline. `all`: retired certificates and
     /// renewals, too.
     pub fn listing(&self, all: bool, now: Now) -> Vec<ItemId> {
-        let mut keyed: Vec<(Reverse<Level>, DateTime<Utc>, ItemId)> = Vec::new();
+        let mut keyed: Vec<Rank> = self.sights.identities().filter_map(|id| self.rank(id, now)).collect();
         let mut push = |item: Option<Item>| {
             keyed.extend(item.map(|item| (Reverse(item.level), item.deadline.unwrap_or(DateTime::<Utc>::MAX_UTC), item.id)));
         };
-        for id in self.sights.identities() {
-            push(self.identity_item(id, now));
-        }
         for place in self.item_places.values() {
             push(self.place_item(place));
         }
@@ -106,6 +106,23 @@ impl World {
         ItemId::derive(self.salt(), &[b"retired", &fingerprint.0])
     }
 
+    /// The rank of an [`identity_item`](Self::identity_item), without making one.
+    fn rank(&self, id: ItemId, now: Now) -> Option<Rank> {
+        let current = self.current(id);
+        let first = current.first()?;
+        let condition = self.foremost(first).map(Look::condition);
+        let (_, level) = state(first, condition, self.renewal_of(id).map(|(_, job)| job), now);
+        Some((Reverse(level), life(first.certificate).deadline, id))
+    }
+
+    /// The first of the places where a certificate is.
+    fn foremost(&self, member: &Member<'_>) -> Option<&Look> {
+        let known = self.sights.known(&member.certificate.fingerprint)?;
+        let order =
+            |(look, key): &(&Look, bool), (other, its_key): &(&Look, bool)| (!key, &look.place).cmp(&(!its_key, &other.place));
+        self.sights.places(known).min_by(order).map(|(look, _)| look)
+    }
+
     fn identity_item(&self, id: ItemId, now: Now) -> Option<Item> {
         let current = self.current(id);
         let first = current.first()?;
@@ -113,14 +130,14 @@ impl World {
         let certificates: Vec<_> = current
             .iter()
             .filter_map(|member| {
-                let place = self.places_of(&member.certificate.fingerprint).into_iter().next()?;
+                let place = self.foremost(member)?.place.clone();
                 Some((member.role.to_owned(), member.certificate.fingerprint, place))
             })
             .collect();
         let programme = self.programme_of(certificate);
         let job = self.renewal_of(id);
-        let condition = certificates.first().and_then(|(_, _, place)| self.sights.look(place)).map(Look::condition);
-        let deadline = life(first).deadline;
+        let condition = self.foremost(first).map(Look::condition);
+        let deadline = life(first.certificate).deadline;
         let (state, level) = state(first, condition, job.map(|(_, job)| job), now);
         let next_step = match (job, condition) {
             (Some((_, job)), _) => Some(step_of_job(job)),
@@ -234,7 +251,7 @@ fn state(first: &Member<'_>, condition: Option<&Condition>, job: Option<&Job>, n
         let level = if job.problem().is_some() { Level::Warning } else { Level::Notice };
         return ("renewing", level);
     }
-    let passed = life(first).passed(now);
+    let passed = life(first.certificate).passed(now);
     let level = passed.map_or(Level::Ok, crate::Threshold::level);
     match condition {
         Some(Condition::Changed) => return ("changed", level.max(Level::Warning)),

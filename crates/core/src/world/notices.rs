@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use super::World;
+use super::{Known, Told, World};
 use crate::Now;
-use crate::certificate::Fingerprint;
+use crate::certificate::{Certificate, Fingerprint};
 use crate::identity::Member;
 use crate::item::ItemId;
 use crate::record::Record;
@@ -45,7 +45,9 @@ impl World {
     /// The warnings that are due now: for each item only the most urgent threshold that has passed, and only if that has not
     /// been announced; and those whose snooze has ended.
     pub fn due(&self, now: Now) -> Vec<Notice> {
-        let mut due: Vec<Notice> = self.warned().filter_map(|(id, member)| self.due_for(id, &member, now)).collect();
+        let ending = self.sights.all_known().filter(|known| life(&known.certificate).passed(now).is_some());
+        let ending: BTreeSet<ItemId> = ending.map(|known| known.identity).collect();
+        let mut due: Vec<Notice> = ending.into_iter().filter_map(|id| self.due_for(id, &self.warned(id)?, now)).collect();
         due.sort_by(|a, b| (b.threshold, a.not_after, a.item).cmp(&(a.threshold, b.not_after, b.item)));
         due
     }
@@ -53,38 +55,45 @@ impl World {
     /// The warnings that were announced, that nobody has seen, and that may come back now that somebody is there who shows
     /// them: those never shown at once, the others at most once a day and by day.
     pub fn returning(&self, now: Now) -> Vec<Notice> {
-        let returns = |(id, member): (ItemId, Member<'_>)| {
-            let told = self.told.get(&member.certificate.fingerprint)?;
+        let returns = |(fingerprint, told): (&Fingerprint, &Told)| {
+            let id = self.identity_of(fingerprint)?;
+            let member = self.warned(id).filter(|member| member.certificate.fingerprint == *fingerprint)?;
             let may = !told.seen && (!told.shown || may_return(told.at, told.threshold, now));
-            let threshold = life(&member).passed(now)?;
+            let threshold = life(member.certificate).passed(now)?;
             may.then(|| notice(id, &member, threshold))
         };
-        self.warned().filter_map(returns).collect()
+        self.told.iter().filter_map(returns).collect()
     }
 
     /// The next moment at which something becomes due or looks otherwise.
     pub fn next_wake(&self, now: Now) -> Option<DateTime<Utc>> {
-        let moments = self.sights.identities().flat_map(|id| {
-            self.current(id).into_iter().flat_map(|member| {
-                let told = self.told.get(&member.certificate.fingerprint);
-                let snooze = told.and_then(|told| told.snoozed_until);
-                [life(&member).next(now), snooze, Some(member.certificate.not_before)]
-            })
+        let snoozes = self.told.iter().filter_map(|(fingerprint, told)| {
+            let until = told.snoozed_until.filter(|until| *until > now)?;
+            self.is_current(self.sights.known(fingerprint)?).then_some(until)
         });
-        moments.flatten().filter(|moment| *moment > now).min()
+        let first = snoozes.min();
+        self.sights.all_known().fold(first, |first, known| {
+            let sooner = |moment: &DateTime<Utc>| *moment > now && first.is_none_or(|first| *moment < first);
+            let (life, begins) = (life(&known.certificate), known.certificate.not_before);
+            // Nearly all end so late that the first of their moments is no news.
+            let late = !life.is_near(now) && !sooner(&life.comes_near());
+            let next = if late { None } else { life.next(now) };
+            let next = [next, Some(begins)].into_iter().flatten().filter(sooner).min();
+            next.filter(|_| self.is_current(known)).or(first)
+        })
     }
 
     /// The items that look otherwise now than at `since`, by the passing of time alone. A clock that was set back passes, too.
     pub fn turned(&self, since: DateTime<Utc>, now: Now) -> BTreeSet<ItemId> {
         let (earlier, later) = if since <= now { (since, now.to_utc()) } else { (now.to_utc(), since) };
         let within = |moment: DateTime<Utc>| earlier < moment && moment <= later;
-        let turned = |id: &ItemId| {
-            self.current(*id).iter().any(|member| {
-                let passed = life(member).thresholds(*now.offset()).any(|(_, moment)| within(moment));
-                passed || within(member.certificate.not_before)
-            })
+        let turned = |known: &&Known| {
+            let life = life(&known.certificate);
+            let near = || life.is_near(later.fixed_offset());
+            let passed = near() && life.thresholds(*now.offset()).any(|(_, moment)| within(moment));
+            (passed || within(life.not_before)) && self.is_current(known)
         };
-        self.sights.identities().filter(turned).collect()
+        self.sights.all_known().filter(turned).map(|known| known.identity).collect()
     }
 
     /// The certificates of an item about which a person was told.
@@ -94,17 +103,18 @@ impl World {
         fingerprints.filter(|fingerprint| self.told.contains_key(fingerprint)).collect()
     }
 
-    /// Each item that warns, with its certificate that ends first. One that is being renewed does not.
-    fn warned(&self) -> impl Iterator<Item = (ItemId, Member<'_>)> {
-        let renewing: Vec<ItemId> = self.jobs().filter(|(_, job)| !job.is_ended()).map(|(_, job)| job.start.identity).collect();
-        self.sights
-            .identities()
-            .filter(move |id| !renewing.contains(id))
-            .filter_map(|id| Some((id, self.current(id).into_iter().next()?)))
+    fn is_current(&self, known: &Known) -> bool {
+        let fingerprint = known.certificate.fingerprint;
+        self.current(known.identity).iter().any(|member| member.certificate.fingerprint == fingerprint)
+    }
+
+    /// The certificate of an item that ends first, unless the item is being renewed: then it does not warn.
+    fn warned(&self, item: ItemId) -> Option<Member<'_>> {
+        self.current(item).into_iter().next().filter(|_| self.renewal_of(item).is_none())
     }
 
     fn due_for(&self, id: ItemId, member: &Member<'_>, now: Now) -> Option<Notice> {
-        let threshold = life(member).passed(now)?;
+        let threshold = life(member.certificate).passed(now)?;
         let due = match self.told.get(&member.certificate.fingerprint) {
             None => true,
             Some(told) => match told.snoozed_until {
@@ -116,9 +126,8 @@ impl World {
     }
 }
 
-/// A member's life as the schedule sees it. No programme that is built in has a cliff: the deadline is the end of validity.
-pub(super) fn life(member: &Member<'_>) -> Life {
-    let certificate = member.certificate;
+/// A certificate's life as the schedule sees it. No programme that is built in has a cliff: the deadline is the end of validity.
+pub(super) fn life(certificate: &Certificate) -> Life {
     Life { not_before: certificate.not_before, not_after: certificate.not_after, deadline: certificate.not_after }
 }
 

@@ -306,7 +306,6 @@ impl Sights {
     }
 
     /// All certificates that are in some place, in no order.
-    #[cfg(test)]
     pub(super) fn all_known(&self) -> impl Iterator<Item = &Known> {
         self.known.iter()
     }

@@ -157,6 +157,9 @@ fn the_place_with_the_key_comes_first() {
     story.see("file:/b.pem", readable(&[(&anna, false)]));
     let places = story.world.places_of(&anna.fingerprint);
     assert_eq!(places, [place("p12:/z.p12"), place("file:/a.pem"), place("file:/b.pem")]);
+    let item = story.world.item(story.id(&anna), noon().fixed_offset()).expect("an item");
+    let crate::item::Kind::Identity { certificates, .. } = item.kind else { panic!("an identity") };
+    assert_eq!(certificates, [("general".into(), anna.fingerprint, place("p12:/z.p12"))]);
     assert_eq!(story.world.places_of_item(story.id(&anna)), [place("file:/a.pem"), place("file:/b.pem"), place("p12:/z.p12")]);
 }
 

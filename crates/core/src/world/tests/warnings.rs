@@ -219,3 +219,70 @@ proptest! {
         }
     }
 }
+
+/// What the world says of all its certificates at once, said by looking at each item by itself.
+fn by_item(world: &World, since: DateTime<Utc>, now: Now) -> (Vec<Notice>, Option<DateTime<Utc>>, BTreeSet<ItemId>) {
+    let (mut due, mut wakes, mut turned) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for id in world.sights.identities() {
+        let current = world.current(id);
+        for (position, member) in current.iter().enumerate() {
+            let life = super::super::notices::life(member.certificate);
+            let told = world.told.get(&member.certificate.fingerprint);
+            wakes.extend([life.next(now), told.and_then(|told| told.snoozed_until), Some(life.not_before)]);
+            let moments = life.thresholds(*now.offset()).map(|(_, moment)| moment).chain([life.not_before]);
+            let (from, to) = (since.min(now.to_utc()), since.max(now.to_utc()));
+            turned.extend(moments.filter(|moment| from < *moment && *moment <= to).map(|_| id));
+            let Some(threshold) = life.passed(now).filter(|_| position == 0 && world.renewal_of(id).is_none()) else {
+                continue;
+            };
+            let again = |told: &Told| told.snoozed_until.map_or(threshold > told.threshold, |until| until <= now);
+            if told.is_none_or(again) {
+                let (certificate, name) = (member.certificate.fingerprint, member.certificate.name().to_owned());
+                due.push(Notice { item: id, certificate, name, threshold, not_after: life.not_after });
+            }
+        }
+    }
+    due.sort_by_key(|notice| (std::cmp::Reverse(notice.threshold), notice.not_after, notice.item));
+    (due, wakes.into_iter().flatten().filter(|moment| *moment > now).min(), turned)
+}
+
+proptest! {
+    #[test]
+    fn all_at_once_and_item_by_item_are_one(
+        lives in proptest::collection::vec((0_u8..6, -900_i64..900, 1_i64..90, any::<bool>(), any::<bool>()), 1..12),
+        told in proptest::collection::vec((any::<prop::sample::Index>(), 0_usize..3, proptest::option::of(-20_i64..20)), 0..5),
+        renewing in any::<bool>(), since in -700_i64..700, offset in -12_i32..=14,
+    ) {
+        let mut story = Story::new();
+        let mut certificates = Vec::new();
+        for (number, (who, begins, lasts, key, ca)) in (0..).zip(lives) {
+            // Lives of hours to years, around now; some certificates follow each other, and some are an authority's.
+            let not_before = noon() + Duration::hours(begins * 7);
+            let certificate = Certificate { not_before, not_after: not_before + Duration::hours(lasts * lasts), authority: ca, ..own(&format!("{who}"), number) };
+            story.see(&format!("file:/m/{number}.pem"), readable(&[(&certificate, key)]));
+            certificates.push(certificate);
+        }
+        let leaf = Certificate { not_after: noon() + days(900), ..issued("Leaf", 1, "0") };
+        story.see("file:/m/leaf.pem", readable(&[(&leaf, false)]));
+        for (which, threshold, snooze) in told {
+            let certificate = which.get(&certificates);
+            let threshold = [Threshold::ThreeWeeks, Threshold::OneDay, Threshold::Expired][threshold];
+            let notice = Notice { item: story.id(certificate), certificate: certificate.fingerprint, name: "Anna".into(), threshold, not_after: certificate.not_after };
+            story.write(noon(), notice.announced(true));
+            if let Some(snooze) = snooze {
+                let until = noon() + days(snooze);
+                story.write(noon(), Record::Snoozed { certificate: certificate.fingerprint, name: "Anna".into(), until });
+            }
+        }
+        if renewing {
+            story.start(1, &certificates[0], "file:/m/0.pem");
+        }
+        let now = noon().with_timezone(&FixedOffset::east_opt(offset * 3600).expect("an offset"));
+        let since = noon() + Duration::hours(since);
+        let world = &story.world;
+        prop_assert_eq!((world.due(now), world.next_wake(now), world.turned(since, now)), by_item(world, since, now));
+        let listed: Vec<_> = world.listing(false, now).into_iter().map(|id| world.item(id, now).expect("listed")).collect();
+        let rank = |item: &crate::Item| (std::cmp::Reverse(item.level), item.deadline.unwrap_or(DateTime::<Utc>::MAX_UTC), item.id);
+        prop_assert!(listed.is_sorted_by_key(rank), "the listing is in the items' own order");
+    }
+}
