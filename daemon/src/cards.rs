@@ -8,7 +8,7 @@ use obnova_core::card::{Card, Presence};
 use obnova_core::certificate::Certificate;
 use obnova_core::world::{Condition, Found, Sight};
 use obnova_core::{Place, Problem, Scheme};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::engine::Engine;
 use crate::helper::Helper;
@@ -16,19 +16,22 @@ use crate::stores::{Sighting, Stamp};
 
 pub mod modules;
 pub mod piv;
+pub mod readers;
 pub mod secrets;
 pub mod step;
 pub mod survey;
 
 use modules::Module;
+use readers::Readers;
 use secrets::Secrets;
 use step::{CardAnswer, CardError, CardStep};
-use survey::News;
 
 /// The cards that can be reached. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Cards {
     helper: Helper,
+    /// `None`: this daemon uses no readers.
+    readers: Option<Arc<Readers>>,
     modules: Arc<[Module]>,
     /// Which module showed a token last. Shared by all who use it; a wrong entry costs a search.
     shown_by: Arc<Mutex<BTreeMap<Place, Module>>>,
@@ -37,18 +40,17 @@ pub struct Cards {
 }
 
 impl Cards {
-    /// Begins to listen for readers; the news is for [`survey::survey`].
-    pub fn start(helper: Helper, modules: Vec<Module>) -> (Self, mpsc::Receiver<News>) {
-        let (news, received) = mpsc::channel(16);
+    /// The cards in these readers, and the tokens that these modules show.
+    pub fn new(helper: Helper, readers: Option<Readers>, modules: Vec<Module>) -> Self {
         let present = Arc::new(watch::Sender::new(BTreeMap::new()));
-        drop(news);
-        (Self { helper, modules: modules.into(), shown_by: Arc::default(), present }, received)
+        Self { helper, readers: readers.map(Arc::new), modules: modules.into(), shown_by: Arc::default(), present }
     }
 
     /// Takes one step at a card: one transaction.
     pub async fn perform(&self, place: &Place, step: CardStep, secrets: Secrets) -> Result<CardAnswer, CardError> {
         if place.scheme() == Scheme::Piv {
-            return Err(CardError::Absent {});
+            let readers = self.readers.as_ref().ok_or(CardError::Absent {})?;
+            return readers.perform(place, step, secrets).await;
         }
         let module = self.module_of(place).await?;
         let answer = self.helper.token(&module, place, &step, &secrets).await;
@@ -92,16 +94,35 @@ impl Cards {
     }
 
     /// What lies in all readers, after something has changed in one.
-    async fn look_into(&self, _reader: &str) -> BTreeMap<Place, Card> {
-        self.present()
+    async fn look_into(&self, reader: &str) -> BTreeMap<Place, Card> {
+        let mut present = self.present();
+        present.retain(|_, card| card.reader != reader);
+        let Some(readers) = &self.readers else { return present };
+        if !readers.readers().iter().any(|seat| seat.name == reader && seat.inserted) {
+            return present;
+        }
+        match readers.look(reader).await {
+            Ok(card) => drop(present.insert(card.place.clone(), card)),
+            Err(CardError::Unsupported { .. }) => {
+                // No PIV card: its maker's module may know it.
+                let new = self.tokens().await;
+                present.retain(|place, _| place.scheme() != Scheme::Pkcs11);
+                present.extend(without_piv(new, &present));
+            }
+            Err(error) => tracing::info!(%error, "a card cannot be looked at"),
+        }
+        present
     }
 
-    /// What lies in all readers, and on the tokens of software that are watched.
-    async fn look_everywhere(&self, engine: &Engine) -> Result<BTreeMap<Place, Card>, Problem> {
-        let tokens = engine.read(|state| state.world.watches().any(|place| place.scheme() == Scheme::Pkcs11)).await?;
-        // Loading every maker's module is only worth it where somebody has a token.
-        let cards = if tokens { self.tokens().await } else { Vec::new() };
-        Ok(cards.into_iter().map(|card| (card.place.clone(), card)).collect())
+    /// The tokens of software and of cards, where somebody watches one: loading every maker's module is only worth it then.
+    async fn look_at_tokens(&self, engine: &Engine) -> Result<BTreeMap<Place, Card>, Problem> {
+        let watched = engine.read(|state| state.world.watches().any(|place| place.scheme() == Scheme::Pkcs11)).await?;
+        let mut present = self.present();
+        if watched {
+            let tokens = self.tokens().await;
+            present.extend(without_piv(tokens, &present));
+        }
+        Ok(present)
     }
 
     /// The tokens that all modules show. A module that fails hides no other.
@@ -134,6 +155,20 @@ impl Cards {
         // Whole values are put in and taken out: what a panicked holder left is right all the same.
         self.shown_by.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The tokens that are not a PIV card in other clothes: one module at least shows those, too.
+fn without_piv(tokens: Vec<Card>, present: &BTreeMap<Place, Card>) -> Vec<(Place, Card)> {
+    let seen: Vec<&[u8]> = present.values().filter(|card| card.place.scheme() == Scheme::Piv).flat_map(certificates).collect();
+    let new = |token: &Card| {
+        let mut own = certificates(token).peekable();
+        own.peek().is_none() || own.any(|certificate| !seen.contains(&certificate))
+    };
+    tokens.into_iter().filter(new).map(|token| (token.place.clone(), token)).collect()
+}
+
+fn certificates(card: &Card) -> impl Iterator<Item = &[u8]> {
+    card.spots.iter().filter_map(|state| state.certificate.as_ref().map(|der| der.0.as_slice()))
 }
 
 /// What was seen on a card, as the world takes note of it: the certificates that lie there, without those that other programs keep

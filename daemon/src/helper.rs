@@ -201,7 +201,13 @@ impl Helper {
             last_try: secrets.last_try,
         };
         let following: Vec<&Secret> = [opens, &secrets.new_pin].into_iter().filter_map(Option::as_deref).collect();
-        self.ask_module(module, &request, &following).await
+        let outcome = self.ask_module(module, &request, &following).await;
+        if matches!(outcome, Err(CardError::Module { .. })) && !matches!(step, CardStep::Look {}) {
+            // It may have died between PIN and logout, and which reader it was at is not known any more. Where there is no
+            // card service, there is no card, and what has failed is told anyway.
+            let _reset = self.ask::<()>(&Request::ResetCards {}, &[]).await;
+        }
+        outcome
     }
 
     /// An operation in which a module's code runs. Whatever that does to its process is the module's failure.

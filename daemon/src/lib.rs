@@ -35,7 +35,7 @@ use bus::agents::{Agents, Requester};
 use bus::views::Household;
 use cards::Cards;
 use cards::modules::Module;
-use cards::survey::News;
+use cards::readers::{ReaderEvent, Readers};
 use clock::Clock;
 use config::Settings;
 use engine::{Engine, EngineError, Loaded};
@@ -60,6 +60,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Who touches keys.
     pub helper: Helper,
+    /// The readers and what happens at them; `None`: this daemon uses none.
+    pub readers: Option<(Readers, mpsc::UnboundedReceiver<ReaderEvent>)>,
     /// The PKCS#11 modules that may show tokens.
     pub modules: Vec<Module>,
     /// Whose items these are.
@@ -146,7 +148,8 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     let (surveyor, surveying) = Surveyor::start(parts.helper.clone(), stamps, sightings).map_err(RunError::Watching)?;
     let unfinished: Vec<u64> = loaded.world().jobs().filter(|(_, job)| !job.is_ended()).map(|(number, _)| number).collect();
     let engine = loaded.start();
-    let (cards, card_news) = Cards::start(parts.helper.clone(), parts.modules);
+    let (readers, at_readers) = parts.readers.unzip();
+    let cards = Cards::new(parts.helper.clone(), readers, parts.modules);
     let agents = Agents::new(parts.connection.clone(), Arc::clone(&notifiers));
     let runner = Runner::new(Tools {
         engine: engine.clone(),
@@ -184,7 +187,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
 
     let look = tokio::spawn(look(engine.clone(), surveyor, parts.settings.watch, seen));
     let greet = tokio::spawn(at_screen(parts.connection.clone(), engine.clone(), notifiers));
-    let look_at_cards = tokio::spawn(at_cards(cards, engine.clone(), runner.clone(), card_news));
+    let look_at_cards = tokio::spawn(at_cards(cards, engine.clone(), runner.clone(), at_readers));
     let speak = service::speak(desk.clone(), Arc::clone(&changed));
     let moved = Arc::new(Notify::new());
     let publishing = {
@@ -272,8 +275,8 @@ async fn at_screen(connection: Connection, engine: Engine, notifiers: Arc<Atomic
 }
 
 /// Looks at cards, now and as they come and go.
-async fn at_cards(cards: Cards, engine: Engine, runner: Runner, news: mpsc::Receiver<News>) {
-    if let Err(problem) = cards::survey::survey(cards, engine, runner, news).await {
+async fn at_cards(cards: Cards, engine: Engine, runner: Runner, events: Option<mpsc::UnboundedReceiver<ReaderEvent>>) {
+    if let Err(problem) = cards::survey::survey(cards, engine, runner, events).await {
         tracing::error!(%problem, "cards are watched no more");
     }
 }

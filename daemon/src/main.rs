@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use obnovad::bus::views::Household;
-use obnovad::cards::modules;
+use obnovad::cards::{modules, readers::Readers};
 use obnovad::clock::SystemClock;
 use obnovad::config::{self, Settings};
 use obnovad::helper::Helper;
@@ -134,6 +134,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
             programmes,
             clock: Arc::new(SystemClock::new()?),
             helper: Helper::at(helper_program()?),
+            readers: Some(Readers::start().context("readers cannot be watched")?),
             modules,
             household: Household { owner: owner(), scope: "user" },
             only_uid: Some(rustix::process::getuid().as_raw()),

@@ -75,6 +75,7 @@ impl Inside {
             programmes: programme::built_in().expect("right programmes"),
             clock: Arc::new(clock.clone()),
             helper: Helper::at(program("obnova-helper")),
+            readers: None,
             modules: Vec::new(),
             household: Household { owner: "anna".into(), scope: "user" },
             only_uid: on_bus.then(|| rustix::process::getuid().as_raw()),

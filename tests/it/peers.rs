@@ -5,5 +5,7 @@ mod desktop;
 mod disk;
 mod install;
 mod memory;
+mod piv;
 mod tokens;
+mod twins;
 mod units;

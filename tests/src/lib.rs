@@ -12,6 +12,7 @@ pub mod news;
 pub mod scene;
 pub mod terminal;
 pub mod token;
+pub mod twins;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -80,7 +80,12 @@ impl SoftToken {
     /// The module that stands between, and `does` something at a function: see `testbed/token/between.c`. Empty: it only takes
     /// note of the calls.
     pub fn between(&self, does: &str) -> Module {
-        let file = module_file().display().to_string();
+        self.between_and(module_file(), does)
+    }
+
+    /// The same before another module than `SoftHSM`'s.
+    pub fn between_and(&self, module: &Path, does: &str) -> Module {
+        let file = module.display().to_string();
         let log = self.log().display().to_string();
         let own = [("BETWEEN_MODULE", file.as_str()), ("BETWEEN_LOG", &log), ("BETWEEN_DOES", does)];
         Module { path: self.between.clone(), environment: self.environment(own) }

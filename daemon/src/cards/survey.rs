@@ -9,36 +9,35 @@ use obnova_core::record::Record;
 use obnova_core::{Place, Problem};
 use tokio::sync::mpsc;
 
+use super::readers::ReaderEvent;
 use super::{Cards, sighting};
 use crate::bus::agents::Requester;
 use crate::engine::Engine;
 use crate::runner::Runner;
 
-/// A reason to look.
-#[derive(Debug)]
-pub enum News {
-    /// Something has changed in this reader.
-    Reader(String),
-    /// Everything may have changed: the card service has come or gone, or the daemon has just started.
-    Everything,
-}
-
-/// Looks for as long as there is news.
+/// Looks at what is there, then at what comes, for as long as the readers tell.
 pub(crate) async fn survey(
     cards: Cards,
     engine: Engine,
     runner: Runner,
-    mut news: mpsc::Receiver<News>,
+    events: Option<mpsc::UnboundedReceiver<ReaderEvent>>,
 ) -> Result<(), Problem> {
-    let mut next = Some(News::Everything);
-    while let Some(what) = next {
+    let before = cards.present();
+    let now = cards.look_at_tokens(&engine).await?;
+    take_note(&cards, &engine, &runner, &before, now).await?;
+    let Some(mut events) = events else { return Ok(()) };
+    while let Some(event) = events.recv().await {
+        tracing::debug!(?event, "at the readers");
         let before = cards.present();
-        let now = match what {
-            News::Reader(reader) => cards.look_into(&reader).await,
-            News::Everything => cards.look_everywhere(&engine).await?,
+        let now = match event {
+            ReaderEvent::CardInserted { reader }
+            | ReaderEvent::CardReleased { reader }
+            | ReaderEvent::CardRemoved { reader } => cards.look_into(&reader).await,
+            ReaderEvent::ServiceGone | ReaderEvent::NotInFront => BTreeMap::new(),
+            // What is inserted follows.
+            ReaderEvent::ServiceCame => continue,
         };
         take_note(&cards, &engine, &runner, &before, now).await?;
-        next = news.recv().await;
     }
     Ok(())
 }

@@ -167,6 +167,8 @@ pub enum Request {
         /// Whether the first secret may be sent though it would be blocked if it were wrong.
         last_try: bool,
     },
+    /// Reset every card that can be shared, since one of them may stand open. Answer: `()`.
+    ResetCards {},
 }
 
 impl Request {
@@ -188,7 +190,8 @@ impl Request {
             | Self::Issue { .. }
             | Self::Place { .. }
             | Self::Digest { .. }
-            | Self::Tokens { .. } => 0,
+            | Self::Tokens { .. }
+            | Self::ResetCards {} => 0,
         }
     }
 }

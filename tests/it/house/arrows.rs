@@ -9,6 +9,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("obnova-core", &[]),
     ("obnova-api", &[]),
     ("obnova-secret", &[]),
+    ("pcsc-sys", &[]),
     ("obnova-text", &["obnova-api"]),
     ("obnovad", &["obnova-core", "obnova-api", "obnova-secret", "obnova-text"]),
     ("obnova", &["obnova-api", "obnova-secret", "obnova-text"]),

@@ -3,6 +3,7 @@
 mod hostile;
 mod keys;
 mod looking;
+mod opensc;
 mod pins;
 
 use std::sync::Arc;

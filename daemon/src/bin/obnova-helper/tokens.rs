@@ -10,6 +10,7 @@ mod module;
 mod objects;
 mod pins;
 mod public_keys;
+pub(crate) mod reset;
 mod sign;
 
 use std::path::Path;
@@ -54,8 +55,12 @@ pub(crate) struct Given<'a> {
 
 /// One step at the token that `place` describes.
 pub(crate) fn perform(module: &Path, place: &Place, step: &CardStep, given: &Given<'_>) -> Result<CardAnswer, CardError> {
-    Module::load(module)?.used(|module| {
+    let mut opened = None;
+    let outcome = Module::load(module)?.used(|module| {
         let token = the_one(module, place)?;
+        if !matches!(step, CardStep::Look {}) && !token.reader.is_empty() {
+            opened = Some(token.reader.clone());
+        }
         match step {
             CardStep::Look {} => {
                 let card = bounded(vec![look::card(&token)?])?.remove(0);
@@ -79,7 +84,11 @@ pub(crate) fn perform(module: &Path, place: &Place, step: &CardStep, given: &Giv
             CardStep::Promote { .. } => Err(failure::unsupported("move keys")),
             CardStep::Announce {} => Err(failure::unsupported("announce keys: all are visible")),
         }
-    })
+    });
+    if let Some(reader) = opened {
+        reset::card_in(&reader);
+    }
+    outcome
 }
 
 fn the_one(module: &Module, place: &Place) -> Result<Token, CardError> {

@@ -1,0 +1,100 @@
+//! On a token of software: two pairs side by side.
+
+use obnova_tests::token::{PIN, SoftToken};
+use obnova_tests::twins::{CardAuthority, Use};
+use obnova_tests::{KeyKind, Scene};
+use openssl::hash::MessageDigest;
+use openssl::sign::Verifier;
+use openssl::x509::X509;
+
+use super::{configured, counts, listed};
+
+/// A token with a qualified key that always asks, and a commercial one.
+fn pair(days_left: i64) -> SoftToken {
+    let token = SoftToken::new("Anna");
+    let authority = CardAuthority::new();
+    let qualified = token.generate("01", "qualified", KeyKind::Rsa(2048), &["--always-auth", "--usage-sign"]);
+    let commercial = token.generate("02", "commercial", KeyKind::P256, &["--usage-sign", "--usage-derive"]);
+    token.write("01", "qualified", &authority.issue("Anna Novak", &qualified, Use::Binding, days_left));
+    token.write("02", "commercial", &authority.issue("Anna Novak", &commercial, Use::Agreeing, days_left));
+    token
+}
+
+/// The `CKA_ID`s of the certificates on the token that are not of the old pair.
+fn new_ids(token: &SoftToken) -> Vec<String> {
+    let certificates = token.objects().into_iter().filter(|(class, _, _)| class == "Certificate");
+    certificates.map(|(_, id, _)| id).filter(|id| !["01", "02"].contains(&id.as_str())).collect()
+}
+
+#[tokio::test]
+async fn twins_are_renewed_beside_the_old_pair() {
+    let token = pair(20);
+    let before = token.objects();
+    let scene = Scene::set().await;
+    let _daemon = scene.start_as(configured(&scene, "card-twins", &token.configuration())).await;
+    scene.obnova(&["watch", &token.place()]).await.ends(0);
+    let old = listed(&scene).await;
+    let mut roles: Vec<&str> = old.iter().map(|(role, _)| role.as_str()).collect();
+    roles.sort_unstable();
+    assert_eq!(roles, ["commercial", "qualified"]);
+
+    let answers = format!("consent=renewal:yes\npin={PIN}\n");
+    let outcome = scene.obnova_answering(&answers, &["renew", "Anna Novak", "--wait"]).await.ends(0);
+    assert!(outcome.err.contains("Anna Novak has a new certificate"), "{outcome:?}");
+
+    // One order of two; both new ones listed, and none of the old.
+    assert_eq!(counts(&scene), [2, 1, 2]);
+    let new = listed(&scene).await;
+    assert_eq!(new.len(), 2);
+    assert!(new.iter().all(|one| !old.contains(one)));
+
+    // Others see the old as it was and the new beside it, whose keys sign.
+    assert!(before.is_subset(&token.objects()), "nothing is gone");
+    let ids = new_ids(&token);
+    assert_eq!(ids.len(), 2, "{}", token.listing());
+    let mut always = Vec::new();
+    for id in &ids {
+        let certificate = X509::from_der(&token.certificate(id)).expect("a certificate");
+        let key = certificate.public_key().expect("a key");
+        let access = token.private_key(id);
+        always.push(access.contains("always authenticate"));
+        assert!(access.contains("never extractable"), "{access}");
+        let signature = token.sign(id, b"a message");
+        let mut verifier = Verifier::new(MessageDigest::sha256(), &key).expect("a verifier");
+        assert!(verifier.verify_oneshot(&signature, b"a message").expect("judged"), "{id}");
+    }
+    always.sort_unstable();
+    assert_eq!(always, [false, true], "the qualified one asks each time, as the old one does");
+}
+
+#[tokio::test]
+async fn a_wrong_pin_leaves_the_renewal_where_it_is() {
+    let token = pair(20);
+    let before = token.objects();
+    let scene = Scene::set().await;
+    let _daemon = scene.start_as(configured(&scene, "card-twins", &token.configuration())).await;
+    scene.obnova(&["watch", &token.place()]).await.ends(0);
+    let answers = "consent=renewal:yes\npin=000000\n";
+    scene.obnova_answering(answers, &["renew", "Anna Novak", "--wait"]).await.ends(3);
+    assert_eq!(token.objects(), before, "nothing was made");
+    scene.obnova_answering(&format!("pin=999999\npin={PIN}\n"), &["resume", "Anna Novak", "--wait"]).await.ends(0);
+    assert_eq!(new_ids(&token).len(), 2);
+    assert_eq!(counts(&scene), [2, 1, 2]);
+}
+
+#[tokio::test]
+async fn an_authority_that_pauses_is_waited_for_over_a_restart() {
+    let token = pair(20);
+    let scene = Scene::set().await;
+    let mut daemon = scene.start_as(configured(&scene, "paused-twins", &token.configuration())).await;
+    scene.obnova(&["watch", &token.place()]).await.ends(0);
+    let answers = format!("consent=renewal:yes\npin={PIN}\n");
+    let outcome = scene.obnova_answering(&answers, &["renew", "Anna Novak", "--wait"]).await.ends(3);
+    assert!(outcome.err.contains("has not issued yet") || outcome.out.contains("has not issued yet"), "{outcome:?}");
+    assert_eq!(new_ids(&token).len(), 0, "there is nothing to install yet");
+    daemon.stop().await;
+    let _daemon = scene.start_as(configured(&scene, "paused-twins", &token.configuration())).await;
+    scene.obnova_answering(&format!("pin={PIN}\n"), &["resume", "Anna Novak", "--wait"]).await.ends(0);
+    assert_eq!(new_ids(&token).len(), 2);
+    assert_eq!(counts(&scene), [2, 1, 2]);
+}
