@@ -180,7 +180,7 @@ async fn drive(tools: &Tools, number: u64, whom: Requester, again: &Again) -> Re
         write(tools, number, event).await?;
         if let (true, Some(step)) = (done, step) {
             tracing::info!(job = number, %step, "done");
-            halt::at(step, "done");
+            halt::at(step, job.member(), "done");
         }
     }
 }
@@ -193,7 +193,7 @@ async fn begin(ground: &Ground<'_>, step: Step, sitting: &mut Sitting) -> Result
         Err(problem) => return Ok(Some(JobEvent::Failed { step, problem })),
     };
     write(ground.tools, ground.number, JobEvent::Intended { intent: intent.clone() }).await?;
-    halt::at(step, "intended");
+    halt::at(step, ground.job.member(), "intended");
     Ok(Some(perform(ground, &intent, sitting).await))
 }
 
@@ -206,7 +206,7 @@ async fn perform(ground: &Ground<'_>, intent: &obnova_core::job::Intent, sitting
         Err(problem) => JobEvent::Failed { step, problem },
     };
     if matches!(event, JobEvent::Done { .. }) {
-        halt::at(step, "acted");
+        halt::at(step, ground.job.member(), "acted");
     }
     event
 }
