@@ -47,6 +47,7 @@ impl Desk {
                 self.cancel(number).await?;
                 Ok(Some(number))
             }
+            "unwatch" => self.unwatch(id).await.map(|()| None),
             "unlock" => self.unlock(id, &requester).await.map(|()| None),
             "snooze" => {
                 let until = options.until.as_deref().unwrap_or_default();

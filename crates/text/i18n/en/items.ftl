@@ -58,6 +58,7 @@ action-cancel = Cancel
 action-snooze = Later
 action-dismiss = Dismiss
 action-seen = Seen
+action-unwatch = Undo
 
 # The deadline beside the end: the first is shown where the two differ.
 ends-both = renew by { $by } · ends { $end }
