@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use obnova_core::job::{Job, JobEvent, Next, Phase};
+use obnova_api::QuestionView;
+use obnova_core::job::{Job, JobEvent, Next, Phase, Start};
 use obnova_core::record::Record;
 use obnova_core::{Problem, Step};
 use tokio::task::JoinHandle;
@@ -92,6 +93,11 @@ impl Runner {
             }
         });
         running.insert(number, Driver { task, again });
+    }
+
+    /// What a renewal would do, as the person would be asked about it; nothing is changed.
+    pub async fn plan(&self, start: Start, whom: Requester) -> Result<QuestionView, Problem> {
+        steps::plan(&self.tools, start, whom).await
     }
 
     /// Whether a job is being driven.

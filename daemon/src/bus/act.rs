@@ -86,6 +86,13 @@ impl Desk {
         Ok(number)
     }
 
+    /// What a renewal of this item would do.
+    pub(super) async fn plan(&self, id: ItemId, to: Option<String>, requester: Requester) -> Result<QuestionView, Problem> {
+        let uid = requester.uid;
+        let start = self.engine.read(move |state| start(&state.world, id, to.as_deref(), uid, state.now())).await??;
+        self.runner.plan(start, requester).await
+    }
+
     /// Goes on with a job that waits.
     pub(super) async fn resume(&self, number: u64, requester: Requester) -> Result<(), Problem> {
         let driven = self.runner.is_driving(number);
