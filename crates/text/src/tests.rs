@@ -132,6 +132,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "unreadable",
             "empty",
             "away",
+            "swapping",
             "locked",
             "broken",
             "missing",

@@ -15,6 +15,7 @@ state-changed = changed, password needed
 state-unreadable = cannot be read
 state-empty = no certificate in it
 state-away = not inserted
+state-swapping = in the middle of putting the new keys where the old ones were
 state-locked = password needed
 state-broken = damaged
 state-missing = not there
