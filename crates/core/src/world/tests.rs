@@ -10,6 +10,7 @@ use crate::plan::Plan;
 use crate::plan::Step;
 
 mod authorities;
+mod cards;
 mod indexes;
 mod renewals;
 mod warnings;
