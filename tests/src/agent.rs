@@ -20,6 +20,8 @@ pub enum Asked {
     NewSecret,
     /// A yes.
     Consent,
+    /// Whether something has been done by hand.
+    ConfirmHandStep,
 }
 
 /// What the person answers.
@@ -105,7 +107,7 @@ impl Agent {
 
     /// How many times a secret has been asked for so far.
     pub fn secrets_asked(&self) -> usize {
-        self.asked().iter().filter(|(asked, _)| *asked != Asked::Consent).count()
+        self.asked().iter().filter(|(asked, _)| matches!(asked, Asked::Secret | Asked::NewSecret)).count()
     }
 
     /// The questions that needed no answer any more.
@@ -154,6 +156,10 @@ impl Served {
 
     async fn consent(&self, question: QuestionView) -> Result<bool, Error> {
         Ok(self.answer(Asked::Consent, question).await? == Answer::Yes)
+    }
+
+    async fn confirm_hand_step(&self, question: QuestionView) -> Result<bool, Error> {
+        Ok(self.answer(Asked::ConfirmHandStep, question).await? == Answer::Yes)
     }
 
     fn withdraw(&self, id: &str) {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use obnova_api::Options;
 use obnova_tests::card::wire::{Algorithm, PinPolicy, Wire};
 use obnova_tests::twins::{CardAuthority, Use};
-use obnova_tests::{CardKind, CardReader, News, Outcome, Scene, VirtualCard, eventually};
+use obnova_tests::{Agent, Answer, Asked, CardKind, CardReader, News, Outcome, Scene, VirtualCard, eventually};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Public};
 use openssl::rsa::Padding;
@@ -272,4 +272,60 @@ async fn a_card_of_a_programme_is_watched_when_first_inserted_and_not_again_afte
     scene.obnova(&["watch", &anna.place().await]).await.ends(0);
     scene.item("the pair, because it was named", |item| item.kind == "identity").await;
     assert_eq!(news.events().iter().filter(|event| *event == "found").count(), 1);
+}
+
+/// A click without the card opens "Insert the card of …", which goes away by itself when the card comes.
+#[tokio::test]
+async fn a_click_without_the_card_asks_for_it_and_goes_on_by_itself() {
+    let anna = Annas::of(CardKind::Moves).await;
+    let mut card = anna.insert().await;
+    let scene = Scene::set().await;
+    let _daemon = anna.watched(&scene, "card-twins").await;
+    card.remove().await;
+    card.is_seen(false).await;
+    let agent = Agent::on(&scene.bus, |asked, _| {
+        std::future::ready(match asked {
+            Asked::ConfirmHandStep => Answer::Silence,
+            Asked::Consent => Answer::Yes,
+            Asked::Secret | Asked::NewSecret => Answer::Secret(PIN.into()),
+        })
+    })
+    .await;
+    agent.register(false).await;
+    let pair = scene.item("the pair", |item| item.kind == "identity").await;
+    agent.manager().await.act(&pair.id, "renew", &Options::default()).await.expect("begun");
+    let question = eventually("a question for the card", async || {
+        agent.asked().into_iter().find(|(asked, _)| *asked == Asked::ConfirmHandStep).map(|(_, question)| question)
+    })
+    .await;
+    assert_eq!(question.about, "insert-card");
+    card.insert().await;
+    eventually("the question is taken back", async || agent.withdrawn().contains(&question.id).then_some(())).await;
+    scene.item("it is done", |item| item.kind == "renewal" && item.state == "done").await;
+    assert_eq!((agent.secrets_asked(), counts(&scene)), (1, [2, 1, 2]), "one sitting, one PIN");
+    let asked = agent.asked();
+    let (_, secret) = asked.iter().find(|(asked, _)| *asked == Asked::Secret).expect("a PIN");
+    assert_eq!((secret.secret.as_deref(), secret.tries_left), (Some("pin"), Some(3)), "{secret:?}");
+}
+
+/// The last try is not used without a word of its own; a blocked card is told with the way out.
+#[tokio::test]
+async fn the_last_try_needs_a_yes_and_a_blocked_card_is_explained() {
+    let anna = Annas::of(CardKind::Moves).await;
+    let _card = anna.insert().await;
+    let scene = Scene::set().await;
+    let _daemon = anna.watched(&scene, "card-twins").await;
+    let renew = ["renew", "Anna Novak", "--wait"];
+    scene.obnova_answering("consent=renewal:yes\npin=111111\npin=222222\n", &renew).await.ends(3);
+    let tries = async || {
+        let status = anna.reader.run("yubico-piv-tool", &["-a", "status"]).await.ends(0).out;
+        status.lines().find_map(|line| line.strip_prefix("PIN tries left:")).map(|tries| tries.trim().to_owned())
+    };
+    assert_eq!(tries().await.as_deref(), Some("1"), "without a yes the last one is not used");
+    scene.obnova_answering("pin=333333\n", &["resume", "Anna Novak", "--wait"]).await.ends(3);
+    assert_eq!(tries().await.as_deref(), Some("1"), "a PIN is no yes");
+    let blocked =
+        scene.obnova_answering("consent=last-try:yes\npin=333333\n", &["resume", "Anna Novak", "--wait"]).await.ends(3);
+    assert!(format!("{blocked:?}").contains("card unblock"), "{blocked:?}");
+    assert_eq!(tries().await.as_deref(), Some("0"));
 }
