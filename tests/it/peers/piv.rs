@@ -1,6 +1,7 @@
 //! Our readers and our PIV layer against the card in software behind a real pcscd. OpenSSL judges what keys do; what else the card
 //! is asked, OpenSC asks.
 
+mod front;
 mod mishaps;
 mod pins;
 mod presence;

@@ -24,8 +24,10 @@ const PROTOCOLS: Protocols = Protocols::ANY;
 pub(super) fn serve(reader: &str, jobs: &Receiver<Job>, control: &Control, events: &UnboundedSender<ReaderEvent>) {
     while let Ok(job) = jobs.recv() {
         let answer = transact(reader, &job);
-        if let Some(Err(CardError::Busy { .. })) = answer {
-            control.doubt(reader);
+        match answer {
+            Some(Err(CardError::Busy { .. })) => control.doubt_hold(reader),
+            Some(Err(CardError::NotInFront {})) => control.doubt_front(),
+            _ => {}
         }
         let Some(answer) = answer else {
             // Whoever wanted it has been told that it was busy, and may want it again.

@@ -51,9 +51,17 @@ pub(super) struct Control {
     /// Readable when asked.
     bell: OwnedFd,
     context: Mutex<Option<Context>>,
-    /// The readers whose card was found to be held by others.
-    doubts: Mutex<BTreeSet<String>>,
+    doubts: Mutex<Doubts>,
     settled: Condvar,
+}
+
+/// What was found at a card that the thread is not woken by.
+#[derive(Default)]
+struct Doubts {
+    /// The readers whose card was held by others.
+    held: BTreeSet<String>,
+    /// A card was refused because another session is in front.
+    front: bool,
 }
 
 impl std::fmt::Debug for Control {
@@ -65,11 +73,21 @@ impl std::fmt::Debug for Control {
 impl Control {
     /// Has the thread look who holds the card in this reader, and tell when it is let go: it is not woken by a card that is
     /// taken, and so would not notice.
-    pub(super) fn doubt(&self, reader: &str) {
-        let mut doubts = lock(&self.doubts);
-        doubts.insert(reader.to_owned());
+    pub(super) fn doubt_hold(&self, reader: &str) {
+        lock(&self.doubts).held.insert(reader.to_owned());
+        self.settle(|doubts| !doubts.held.contains(reader));
+    }
+
+    /// Has the thread find out whether this session is in front, and wait until it is.
+    pub(super) fn doubt_front(&self) {
+        lock(&self.doubts).front = true;
+        self.settle(|doubts| !doubts.front);
+    }
+
+    fn settle(&self, settled: impl Fn(&Doubts) -> bool) {
         let began = Instant::now();
-        while doubts.contains(reader) && began.elapsed() < ASKED_FOR {
+        let mut doubts = lock(&self.doubts);
+        while !settled(&doubts) && began.elapsed() < ASKED_FOR {
             drop(doubts);
             self.cancel();
             let waited = self.settled.wait_timeout(lock(&self.doubts), ASKED_EVERY);
@@ -162,8 +180,12 @@ impl Watch {
                     if self.control.has_ended() {
                         return;
                     }
-                    tracing::info!(%error, "the card service has gone");
-                    self.enter(Service::Absent, ReaderEvent::ServiceGone);
+                    if error == Error::SecurityViolation {
+                        self.enter(Service::NotInFront, ReaderEvent::NotInFront);
+                    } else {
+                        tracing::info!(%error, "the card service has gone");
+                        self.enter(Service::Absent, ReaderEvent::ServiceGone);
+                    }
                     // One that dies as soon as it is spoken to is given up after a few times.
                     if began.elapsed() >= SHORT_LIFE {
                         signs.iter_mut().for_each(Signs::was_good);
@@ -214,7 +236,11 @@ impl Watch {
             if let Err(error) = self.list(context, &mut states, &mut counts) {
                 return error;
             }
-            if !lock(&self.control.doubts).is_empty() {
+            if std::mem::take(&mut lock(&self.control.doubts).front) {
+                self.control.settled.notify_all();
+                return Error::SecurityViolation;
+            }
+            if !lock(&self.control.doubts).held.is_empty() {
                 // Asked anew, each reader says at once how it is.
                 for state in &mut states[1..] {
                     *state = ReaderState::new(state.name().to_owned(), State::UNAWARE);
@@ -280,7 +306,7 @@ impl Watch {
         let reader = state.name().to_string_lossy().into_owned();
         let count = counts.insert(state.name().to_owned(), state.event_count());
         let moved = count.is_some_and(|count| count != state.event_count());
-        let doubted = lock(&self.control.doubts).remove(&reader);
+        let doubted = lock(&self.control.doubts).held.remove(&reader);
         if doubted {
             self.control.settled.notify_all();
         }
