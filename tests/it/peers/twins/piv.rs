@@ -329,3 +329,36 @@ async fn the_last_try_needs_a_yes_and_a_blocked_card_is_explained() {
     assert!(format!("{blocked:?}").contains("card unblock"), "{blocked:?}");
     assert_eq!(tries().await.as_deref(), Some("0"));
 }
+
+/// A card that makes keys in retired slots and moves none takes a new key for mail beside the old one, which stays in its slot.
+#[tokio::test]
+async fn a_new_key_for_mail_is_made_beside_the_old_where_keys_do_not_move() {
+    let authority = CardAuthority::new();
+    for (kind, code) in [(CardKind::Generates, 0), (CardKind::Strict, 3)] {
+        let anna = Annas::of(kind).await.with_mail(&authority, "Anna Mail").await;
+        let letter = letter(&anna.mail);
+        let mut card = anna.insert().await;
+        let before = card.executed().await;
+        let scene = Scene::set().await;
+        let _daemon = anna.watched(&scene, "card-mail").await;
+        // Only of a model that is positively known is the factory's management key tried unasked.
+        let answers = format!("{ANSWERS}management-key=010203040506070801020304050607080102030405060708\n");
+        let outcome = scene.obnova_answering(&answers, &["renew", "Anna Mail", "--wait"]).await.ends(code);
+        let since = since(&before, &card.executed().await);
+        assert_eq!(since.get("F6"), None, "nothing moves: {since:?}");
+        if kind == CardKind::Strict {
+            assert!(format!("{outcome:?}").contains("must not be destroyed"), "{outcome:?}");
+            assert_eq!((since.get("47"), since.get("DB")), (None, None), "{since:?}");
+            continue;
+        }
+        assert_eq!((since.get("47"), counts(&scene)), (Some(&1), [1, 1, 1]), "{since:?}");
+        // 9D is 03, the first retired slot 05.
+        let old = anna.certificate("03").await;
+        assert!(old.public_key().expect("a key").public_eq(&anna.mail), "it is where it was");
+        let new = anna.certificate("05").await;
+        assert!(!new.public_key().expect("a key").public_eq(&anna.mail) && new.not_after() > old.not_after());
+        anna.opens(&letter).await;
+        let new = new.public_key().expect("a key");
+        anna.opens(&self::letter(&new)).await;
+    }
+}
