@@ -69,6 +69,9 @@ pub enum Verb {
         /// Path of the new file.
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
+        /// Only says what would happen.
+        #[arg(long, conflicts_with = "wait")]
+        dry_run: bool,
         /// Stays until the end.
         #[arg(long)]
         wait: bool,

@@ -66,8 +66,16 @@ impl Cards {
     pub async fn matching(&self, place: &Place) -> Result<Vec<Card>, CardError> {
         let present = self.present();
         let here: Vec<Card> = present.into_values().filter(|card| card.place.is_within(place)).collect();
-        if place.scheme() == Scheme::Piv || !here.is_empty() {
+        if !here.is_empty() {
             return Ok(here);
+        }
+        if place.scheme() == Scheme::Piv {
+            // It may have come just now, and not have been looked at yet.
+            return match self.perform(place, CardStep::Look {}, Secrets::default()).await {
+                Ok(CardAnswer::Card { card }) => Ok(vec![*card]),
+                Ok(_) | Err(CardError::Absent {} | CardError::NoService { .. } | CardError::NotInFront {}) => Ok(Vec::new()),
+                Err(error) => Err(error),
+            };
         }
         Ok(self.tokens().await.into_iter().filter(|card| card.place.is_within(place)).collect())
     }

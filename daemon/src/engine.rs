@@ -65,6 +65,7 @@ enum Request {
     Read(Read),
     Write(Decide, oneshot::Sender<Result<(), Problem>>),
     See(Vec<Sighting>, oneshot::Sender<BTreeSet<ItemId>>),
+    Found(Place),
     Stall(u64, Option<Problem>),
     Greet,
 }
@@ -202,6 +203,11 @@ impl Engine {
         self.requests.send(Request::Stall(job, problem)).await.map_err(|_| stopping())
     }
 
+    /// A card was taken up by itself: the person is told, and can undo it.
+    pub async fn found(&self, card: Place) -> Result<(), Problem> {
+        self.requests.send(Request::Found(card)).await.map_err(|_| stopping())
+    }
+
     /// Somebody who shows notices has come: warnings that nobody has seen may return.
     pub async fn greet(&self) -> Result<(), Problem> {
         self.requests.send(Request::Greet).await.map_err(|_| stopping())
@@ -280,6 +286,14 @@ impl Loaded {
                 let touched = self.see(sightings).await;
                 let _ = reply.send(touched);
                 true
+            }
+            Request::Found(card) => {
+                let now = self.state.now();
+                let items = self.state.world.items_within(&card);
+                // One notice for a card, however many certificates lie on it.
+                let shown = items.into_iter().find(|item| self.state.world.item(*item, now).is_some());
+                shown.into_iter().for_each(|item| self.say(Publication::Noticed(item, "found", Level::Notice)));
+                false
             }
             Request::Stall(job, problem) => {
                 let touched = self.state.world.stall(job, problem);

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use obnova_core::job::{Job, JobEvent, Next, Phase};
+use obnova_api::QuestionView;
+use obnova_core::job::{Job, JobEvent, Next, Phase, Start};
 use obnova_core::record::Record;
 use obnova_core::{Problem, Step};
 use tokio::task::JoinHandle;
@@ -92,6 +93,11 @@ impl Runner {
             }
         });
         running.insert(number, Driver { task, again });
+    }
+
+    /// What a renewal would do, as the person would be asked about it; nothing is changed.
+    pub async fn plan(&self, start: Start, whom: Requester) -> Result<QuestionView, Problem> {
+        steps::plan(&self.tools, start, whom).await
     }
 
     /// Whether a job is being driven.
@@ -180,7 +186,7 @@ async fn drive(tools: &Tools, number: u64, whom: Requester, again: &Again) -> Re
         write(tools, number, event).await?;
         if let (true, Some(step)) = (done, step) {
             tracing::info!(job = number, %step, "done");
-            halt::at(step, "done");
+            halt::at(step, job.member(), "done");
         }
     }
 }
@@ -193,7 +199,7 @@ async fn begin(ground: &Ground<'_>, step: Step, sitting: &mut Sitting) -> Result
         Err(problem) => return Ok(Some(JobEvent::Failed { step, problem })),
     };
     write(ground.tools, ground.number, JobEvent::Intended { intent: intent.clone() }).await?;
-    halt::at(step, "intended");
+    halt::at(step, ground.job.member(), "intended");
     Ok(Some(perform(ground, &intent, sitting).await))
 }
 
@@ -206,7 +212,7 @@ async fn perform(ground: &Ground<'_>, intent: &obnova_core::job::Intent, sitting
         Err(problem) => JobEvent::Failed { step, problem },
     };
     if matches!(event, JobEvent::Done { .. }) {
-        halt::at(step, "acted");
+        halt::at(step, ground.job.member(), "acted");
     }
     event
 }

@@ -56,6 +56,9 @@ pub struct Act {
     pub options: Options,
 }
 
+/// The action that undoes what was begun without asking.
+const UNDO: &str = "unwatch";
+
 /// The notification for a notice about this item. `None` for a warning that came too late: what it asks for is being done, or
 /// was brought to its end while the notice travelled.
 pub fn of_notice(event: &str, level: &str, item: &ItemView, text: &Text, now: DateTime<Utc>) -> Option<News> {
@@ -68,7 +71,9 @@ pub fn of_notice(event: &str, level: &str, item: &ItemView, text: &Text, now: Da
         level = Level::Ok;
     }
     let notice = text.notice(event, item, now);
-    let action = item.next_step.as_ref().and_then(|next| next.action.clone());
+    // What was begun without asking can be undone.
+    let undo = (event == "found").then(|| UNDO.to_owned());
+    let action = undo.or_else(|| item.next_step.as_ref().and_then(|next| next.action.clone()));
     let step = match (notice.action_label, action) {
         (Some(label), Some(action)) => Some(Step { label, action }),
         _ => None,
@@ -91,7 +96,7 @@ pub fn stands(news: &News, item: Option<&ItemView>) -> bool {
         return false;
     }
     let action = item.next_step.as_ref().and_then(|next| next.action.as_ref());
-    news.step.as_ref().is_none_or(|step| action == Some(&step.action))
+    news.step.as_ref().is_none_or(|step| step.action == UNDO || action == Some(&step.action))
 }
 
 /// What a reply asks of the daemon, if anything. One that goes unseen asks for nothing, so that it comes back; nor does
@@ -188,6 +193,15 @@ mod tests {
         assert_eq!((news.level, &news.step, &news.later), (Level::Ok, &None, &None));
         let now = now().with_timezone(&Local);
         assert_eq!(answer(&news, Reply::Dismissed, now), None);
+    }
+
+    #[test]
+    fn what_was_begun_without_asking_can_be_undone() {
+        let found = ItemView { state: "valid".into(), level: "ok".into(), next_step: None, ..expiring() };
+        let news = of_notice("found", "notice", &found, &text(), now()).expect("a notification");
+        assert_eq!(news.step.as_ref().map(|step| step.action.as_str()), Some("unwatch"));
+        assert!(stands(&news, Some(&found)) && !stands(&news, None));
+        assert_eq!(answer(&news, Reply::Step, Local::now()).map(|act| act.action).as_deref(), Some("unwatch"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod follow;
 use std::path::Path;
 
 use obnova_api::dict::{Dictionary, to_json};
+use obnova_text::Asked;
 use obnova_api::{ItemView, JobProxy, JobView, Options};
 use zbus::proxy::CacheProperties;
 use zbus::zvariant::OwnedObjectPath;
@@ -25,6 +26,25 @@ pub(crate) async fn renew(
     let item = find::to_renew(session, id).await?;
     let options = Options { to, ..Options::default() };
     begin(session, &item, "renew", &options, wait).await
+}
+
+/// Says what a renewal would do. Asks for nothing and changes nothing.
+pub(crate) async fn plan(session: &mut Session<'_>, id: Option<&str>, to: Option<&Path>) -> Result<Ending, Failure> {
+    let to = to.map(|to| place::target(to, &std::env::current_dir()?)).transpose()?;
+    let item = find::to_renew(session, id).await?;
+    let options = Options { to, ..Options::default() };
+    let named = |error| Failure::from(error).of(&item.name);
+    if session.door.json {
+        let plan = session.door.manager.plan_as_dictionary(&item.id, &options).await.map_err(named)?;
+        session.json(&to_json(&plan))?;
+        return Ok(Ending::Done);
+    }
+    let plan = session.door.manager.plan(&item.id, &options).await.map_err(named)?;
+    let question = session.text.question(Asked::Consent, &plan);
+    for line in question.body.lines() {
+        session.line(line)?;
+    }
+    Ok(Ending::Done)
 }
 
 pub(crate) async fn resume(session: &mut Session<'_>, renewal: &str, wait: bool) -> Result<Ending, Failure> {

@@ -35,6 +35,13 @@ pub trait Manager {
     /// path of the job, or `/` where the action is over when the call returns.
     fn act(&self, id: &str, action: &str, options: &Options) -> Result<OwnedObjectPath, Error>;
 
+    /// What a renewal of this item would do, as the person would be asked about it. Nothing is changed.
+    fn plan(&self, id: &str, options: &Options) -> Result<QuestionView, Error>;
+
+    /// The same, every key as it came.
+    #[zbus(name = "Plan")]
+    fn plan_as_dictionary(&self, id: &str, options: &Options) -> Result<Dictionary, Error>;
+
     /// Watches a place; the ids of the items that stand there now.
     fn watch(&self, place: &str, options: &Options) -> Result<Vec<String>, Error>;
 

@@ -69,6 +69,8 @@ pub struct World {
     salt: Option<String>,
     watches: BTreeSet<Place>,
     excluded: BTreeSet<Place>,
+    /// Cards that a person wanted watched no more: they are not taken up again by themselves.
+    dismissed: BTreeSet<Place>,
     sights: Sights,
     /// The places that may be items, by the id that they then have: those that were named, and those that cannot be read.
     item_places: HashMap<ItemId, Place>,
@@ -85,6 +87,7 @@ impl World {
             salt: None,
             watches: BTreeSet::new(),
             excluded: BTreeSet::new(),
+            dismissed: BTreeSet::new(),
             sights: Sights::new(),
             item_places: HashMap::new(),
             told: HashMap::new(),
@@ -109,11 +112,15 @@ impl World {
         match &entry.record {
             Record::Born { .. } | Record::Replaced { .. } => {}
             Record::Watched { place } => {
+                self.dismissed.remove(place);
                 self.excluded.remove(place);
                 self.watches.insert(place.clone());
                 self.index(place);
             }
             Record::Unwatched { place } => {
+                if place.scheme().is_card() {
+                    self.dismissed.insert(place.clone());
+                }
                 self.watches.remove(place);
                 self.index(place);
             }
@@ -230,6 +237,15 @@ impl World {
     /// Whether this very place was named.
     pub fn is_watched(&self, place: &Place) -> bool {
         self.watches.contains(place)
+    }
+
+    /// Whether a card on which these certificates lie is taken up by itself: nobody has said no to it, and a programme renews
+    /// one of them whose key is there. What people make for themselves is not reason enough.
+    pub fn takes_up(&self, card: &Place, found: &[Found]) -> bool {
+        let renewed =
+            |found: &Found| found.key && !found.certificate.self_issued() && self.programme_of(&found.certificate).is_some();
+        let known = self.dismissed.contains(card) || self.watches.iter().any(|watch| card.is_within(watch));
+        !known && found.iter().any(renewed)
     }
 
     /// Whether this place below a watched directory is passed over.

@@ -25,13 +25,16 @@ impl Text {
         let (title, body) = match event {
             "renewed" => self.renewed(item, now),
             "problem" => self.in_trouble(item, now),
+            "found" => (self.say("notice-found", &[("name", &item.name)]), self.say("notice-found-body", &[])),
             "locked" => (self.say("notice-locked", &[("name", &item.name)]), self.say("notice-locked-body", &[])),
             _ if is_warning(event) && (item.not_after.is_some() || item.deadline.is_some()) => {
                 (self.warning_title(item, now), self.warning_body(item, now))
             }
             _ => (item.name.clone(), self.other_body(event, item, now)),
         };
-        let action = item.next_step.as_ref().and_then(|next| next.action.as_deref());
+        // What was begun without asking can be undone by one click.
+        let undo = (event == "found").then_some("unwatch");
+        let action = undo.or_else(|| item.next_step.as_ref().and_then(|next| next.action.as_deref()));
         Notice {
             title,
             body,

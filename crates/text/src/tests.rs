@@ -154,7 +154,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
     ),
     ("level", &["ok", "notice", "warning", "critical"]),
     ("next", &["renew", "renew-elsewhere", "unlock", "resume", "answer", "wait", "ask-authority", "repair", "unblock"]),
-    ("action", &["renew", "unlock", "resume", "cancel", "snooze", "dismiss", "seen", "unblock", "change-pin"]),
+    ("action", &["renew", "unlock", "resume", "cancel", "snooze", "dismiss", "seen", "unwatch", "unblock", "change-pin"]),
     (
         "step",
         &[
@@ -358,7 +358,7 @@ fn a_warning_says_what_when_and_what_a_click_does() {
     assert_eq!(notice.title, "Certificate of Anna Novak: renew by 3 Nov");
     assert_eq!(
         notice.body,
-        "Renew by 3 Nov · ends 10 Nov. You are asked before anything is made, and the old file stays as it is."
+        "Renew by 3 Nov · ends 10 Nov. You are asked before anything is made, and the old one is kept."
     );
     assert_eq!(notice.action_label.as_deref(), Some("Renew"));
     assert_eq!(notice.later_label, "Later");

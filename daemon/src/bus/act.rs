@@ -47,6 +47,7 @@ impl Desk {
                 self.cancel(number).await?;
                 Ok(Some(number))
             }
+            "unwatch" => self.unwatch(id).await.map(|()| None),
             "unlock" => self.unlock(id, &requester).await.map(|()| None),
             "snooze" => {
                 let until = options.until.as_deref().unwrap_or_default();
@@ -84,6 +85,13 @@ impl Desk {
         let number = number.ok_or(Problem::Internal { detail: "the renewal that began is not there".into() })?;
         self.runner.drive(number, requester);
         Ok(number)
+    }
+
+    /// What a renewal of this item would do.
+    pub(super) async fn plan(&self, id: ItemId, to: Option<String>, requester: Requester) -> Result<QuestionView, Problem> {
+        let uid = requester.uid;
+        let start = self.engine.read(move |state| start(&state.world, id, to.as_deref(), uid, state.now())).await??;
+        self.runner.plan(start, requester).await
     }
 
     /// Goes on with a job that waits.

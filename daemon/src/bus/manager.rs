@@ -2,7 +2,7 @@
 
 use chrono::DateTime;
 use obnova_api::dict::Dictionary;
-use obnova_api::{AgentOptions, CheckView, Error, ItemView, LogView, Options, PAGE, Result, StatusView};
+use obnova_api::{AgentOptions, CheckView, Error, ItemView, LogView, Options, PAGE, QuestionView, Result, StatusView};
 use obnova_core::{ItemId, Place, Problem};
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
@@ -73,6 +73,17 @@ impl Manager {
             None => "/".to_owned(),
         };
         OwnedObjectPath::try_from(path).map_err(|error| Error::Bus(error.into()))
+    }
+
+    async fn plan(
+        &self,
+        id: &str,
+        options: Options,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &zbus::Connection,
+    ) -> Result<QuestionView> {
+        let requester = self.desk.requester(&header, connection).await?;
+        self.desk.plan(parse_id(id)?, options.to, requester).await.map_err(wire)
     }
 
     async fn watch(

@@ -52,7 +52,11 @@ async fn take_note(
 ) -> Result<(), Problem> {
     let come: Vec<Card> = now.values().filter(|card| before.get(&card.place) != Some(card)).cloned().collect();
     cards.set_present(now);
+    let taken_up = take_up(engine, &come).await?;
     see(engine, &come).await?;
+    for place in taken_up {
+        engine.found(place).await?;
+    }
     for card in come {
         for (job, uid) in waiting_for(engine, card.place).await? {
             let resumed = engine.write(move |world, _| match world.job(job).map(|job| &job.phase) {
@@ -65,6 +69,19 @@ async fn take_note(
         }
     }
     Ok(())
+}
+
+/// Watches the cards that belong to a programme and that nobody has spoken of yet; which they are.
+async fn take_up(engine: &Engine, cards: &[Card]) -> Result<Vec<Place>, Problem> {
+    let seen: Vec<_> = cards.iter().map(sighting).filter_map(|seen| Some((seen.place, seen.sight?.certificates))).collect();
+    let new = engine.read(move |state| {
+        let new = seen.into_iter().filter(|(place, found)| state.world.takes_up(place, found));
+        new.map(|(place, _)| place).collect::<Vec<Place>>()
+    });
+    let new = new.await?;
+    let places = new.clone();
+    engine.write(move |_, _| Ok(places.into_iter().map(|place| Record::Watched { place }).collect())).await?;
+    Ok(new)
 }
 
 /// Tells the engine of those cards that are watched.

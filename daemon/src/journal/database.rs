@@ -127,7 +127,7 @@ impl Database {
     }
 
     fn entry(&self, row: &Row<'_>) -> Result<Entry, JournalError> {
-        let unreadable = |error| self.damaged(format!("record {} cannot be read: {error}", row.sequence));
+        let unreadable = |error| self.damaged(format!("record {}: {error}", row.sequence));
         let record: Record = serde_json::from_str(row.body).map_err(unreadable)?;
         let at = DateTime::from_timestamp_micros(row.at);
         let at = at.ok_or_else(|| self.damaged(format!("record {} has no time", row.sequence)))?;

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
-use obnova_core::job::{Intent, Job, NewKey, Old, Outcome};
+use obnova_api::QuestionView;
+use obnova_core::job::{IllegalEvent, Intent, Job, JobEvent, NewKey, Old, Outcome, Start};
 use obnova_core::programme::Authority;
 use obnova_core::{Fingerprint, Problem, Programme, Step};
 
 use crate::authorities::Issuer;
 use crate::authorities::simulated::Rules;
+use crate::bus::agents::Requester;
 use crate::cards::step::CardAnswer;
 
 use super::sitting::Sitting;
@@ -86,6 +88,18 @@ pub(super) async fn probe(ground: &Ground<'_>, intent: &Intent) -> Answer {
         Intent::Request { request, file } => request::probe(ground, &request.0, file).await,
         Intent::Install { files, .. } => install::probe(ground, files).await,
     }
+}
+
+/// What a renewal would do: looks as Preflight does, changes nothing, writes nothing down.
+pub(super) async fn plan(tools: &Tools, start: Start, whom: Requester) -> Result<QuestionView, Problem> {
+    let now = tools.clock.now().to_utc();
+    let internal = |error: IllegalEvent| Problem::Internal { detail: error.to_string() };
+    let mut job = Job::new(start, now);
+    let sitting = Sitting::new(whom);
+    let outcome = preflight::perform(&Ground { tools, number: 0, job: &job }, &sitting).await?;
+    job.apply(&JobEvent::Intended { intent: Intent::Preflight {} }, now).map_err(internal)?;
+    job.apply(&JobEvent::Done { outcome }, now).map_err(internal)?;
+    consent::question(&Ground { tools, number: 0, job: &job }).await
 }
 
 /// What a step stands on: the job, as it is while the step is done, and the tools.

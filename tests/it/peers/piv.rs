@@ -129,9 +129,9 @@ impl Line {
 
 /// A card in the first reader with keys and certificates as a person has them: RSA-2048 in 9A, P-256 in 9C, RSA-2048 in 9D.
 struct Scene {
-    readers: CardReader,
-    card: VirtualCard,
     line: Line,
+    card: VirtualCard,
+    readers: CardReader,
     place: Place,
     authority: Made,
     old: Vec<(&'static str, X509)>,

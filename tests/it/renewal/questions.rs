@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use obnova_api::Options;
-use obnova_tests::{Agent, Answer, Asked, Terminal, eventually};
+use obnova_tests::{Agent, Answer, Asked, Recipe, Scene, Terminal, eventually};
 
 use super::{AGREES, PASSWORD, Watched};
 
@@ -166,4 +166,24 @@ fn records(state: &std::path::Path) -> usize {
         .expect("a count")
         .try_into()
         .expect("a count")
+}
+
+/// What would happen is told, and nothing does.
+#[tokio::test]
+async fn a_dry_run_says_what_would_happen_and_changes_nothing() {
+    let scene = Scene::set().await;
+    Recipe::new("Anna").days_left(20).make().write_p12(&scene.file("anna.p12"), "geheim", &[]);
+    let _daemon = scene.start().await;
+    scene.watch(&scene.file("anna.p12"), Some("geheim")).await;
+    let before = scene.contents();
+    let told = scene.obnova(&["renew", "Anna", "--dry-run"]).await.ends(0);
+    assert!(told.out.contains("A new key and a new certificate will be made and written to"), "{told:?}");
+    let plan = scene.obnova(&["renew", "Anna", "--dry-run", "--json"]).await.ends(0).json();
+    assert_eq!(plan["steps"][0], "preflight");
+    assert!(plan["args"]["to"].as_str().expect("a path").ends_with(".p12"), "{plan}");
+    assert_eq!(plan.get("job"), None);
+    assert_eq!(scene.contents(), before);
+    let renewals = scene.obnova(&["renewals", "--all", "--json"]).await.ends(0).json();
+    assert_eq!(renewals, serde_json::json!([]));
+    scene.obnova(&["renew", "Anna", "--dry-run", "--wait"]).await.ends(2);
 }

@@ -19,6 +19,7 @@ cli-help-unwatch-id = Its name, or the beginning of its name or id
 cli-help-renew = Renew a certificate: a new key, a new certificate, a new file beside the old one
 cli-help-renew-id = Its name, or the beginning of its name or id; not needed when only one is due
 cli-help-renew-to = The new file; if not given, a name beside the old file is chosen and told before anything is made
+cli-help-renew-dry-run = Only say what would happen: which keys are made where, what is asked for, what cannot be undone
 cli-help-renew-wait = Stay until it is done, and ask here for what is needed
 cli-help-renewals = List the renewals under way
 cli-help-renewals-all = Also those that have ended

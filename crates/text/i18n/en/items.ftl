@@ -65,6 +65,7 @@ action-cancel = Cancel
 action-snooze = Later
 action-dismiss = Dismiss
 action-seen = Seen
+action-unwatch = Undo
 
 # What is told of a card.
 card-can-moves = makes new keys beside the old ones, and moves them

@@ -17,12 +17,12 @@ notice-renewed = { $count ->
    *[other] Certificates of { $name } are renewed
 }
 notice-renewed-body = { $count ->
-    [one] The new one is valid until { $end }. The old file stays as it is.
-   *[other] The new ones are valid until { $end }. The old file stays as it is.
+    [one] The new one is valid until { $end }. The old one is kept.
+   *[other] The new ones are valid until { $end }. The old ones are kept.
 }
-notice-renewed-body-undated = The old file stays as it is.
+notice-renewed-body-undated = The old one is kept.
 notice-body = { $deadline }.
-notice-body-renew = { $deadline }. You are asked before anything is made, and the old file stays as it is.
+notice-body-renew = { $deadline }. You are asked before anything is made, and the old one is kept.
 notice-body-step = { $deadline }. { $step }.
 notice-problem = { $who ->
     [administrator] { $name } needs your administrator
@@ -30,6 +30,8 @@ notice-problem = { $who ->
     [authority] { $name }: the authority must act
    *[you] { $name } needs you
 }
+notice-found = The card of { $name } is watched from now on
+notice-found-body = Obnova tells you three weeks and one week before its certificates end. It has changed nothing on it.
 notice-locked = { $name } needs its password
 notice-locked-body = Only with its password can Obnova see what is in it now. It is used once and not kept.
 notice-other = { $event }

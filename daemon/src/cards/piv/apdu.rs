@@ -41,6 +41,18 @@ pub(super) struct Answer {
     pub(super) status: Status,
 }
 
+impl Answer {
+    /// Whether it was done; or else refused, which is an answer too: the card does not know this command, reference or object,
+    /// or not in this state (`67`, `68`, `69`, `6A`, `6B`, `6D`, `6E`). Anything else is a mishap, from which nothing follows.
+    pub(super) fn is_done(&self, what: &str) -> Result<bool, CardError> {
+        match u16::from(self.status) {
+            0x9000 => Ok(true),
+            0x6700..=0x6BFF | 0x6D00..=0x6EFF => Ok(false),
+            _ => Err(refused(what, self.status)),
+        }
+    }
+}
+
 /// An answer that says no more than that it was not done.
 pub(super) fn refused(what: &str, status: Status) -> CardError {
     CardError::Failed { detail: format!("{what}: status {:04x}", u16::from(status)) }

@@ -148,9 +148,8 @@ impl<'card, C: Transmit> Applet<'card, C> {
 
     /// The card's own number: its GUID, else the serial number that a YubiKey tells.
     pub(super) fn place(&mut self) -> Result<Place, CardError> {
-        let chuid = self.read(slot::CHUID)?;
-        let told = tlv::find(&[0x53], &chuid.data).filter(|_| chuid.status == Status::Success);
-        let guid = told.and_then(object::card_number);
+        let chuid = self.get_if_told(slot::CHUID)?;
+        let guid = chuid.and_then(|content| object::card_number(&content));
         let number = match guid {
             Some(guid) => guid,
             None => self.serial()?.ok_or_else(|| CardError::Unsupported { what: "be told from others".to_owned() })?,
@@ -169,7 +168,8 @@ impl<'card, C: Transmit> Applet<'card, C> {
             return Ok(None);
         }
         let answer = self.plain(GET_SERIAL, 0)?;
-        let number = <[u8; 4]>::try_from(answer.data.as_slice()).ok().filter(|_| answer.status == Status::Success);
+        let done = answer.is_done("GET SERIAL")?;
+        let number = <[u8; 4]>::try_from(answer.data.as_slice()).ok().filter(|_| done);
         Ok(number.map(u32::from_be_bytes).filter(|number| *number != 0).map(|number| number.to_string()))
     }
 
@@ -179,7 +179,8 @@ impl<'card, C: Transmit> Applet<'card, C> {
             return Ok(*known);
         }
         let answer = self.plain(GET_VERSION, 0)?;
-        let version = <[u8; 3]>::try_from(answer.data.as_slice()).ok().filter(|_| answer.status == Status::Success);
+        let done = answer.is_done("GET VERSION")?;
+        let version = <[u8; 3]>::try_from(answer.data.as_slice()).ok().filter(|_| done);
         Ok(*self.version.get_or_init(|| version))
     }
 
@@ -229,7 +230,8 @@ impl<'card, C: Transmit> Applet<'card, C> {
     pub(super) fn pin_reference(&mut self) -> Result<u8, CardError> {
         let command = Command { instruction: GET_DATA, p1: 0x3F, p2: 0xFF, data: &[0x5C, 0x01, 0x7E], answers: true };
         let answer = self.exchange(&command)?;
-        let discovery = tlv::find(&[0x7E], &answer.data).filter(|_| answer.status == Status::Success);
+        let done = answer.is_done("GET DATA of the discovery object")?;
+        let discovery = tlv::find(&[0x7E], &answer.data).filter(|_| done);
         Ok(object::pin_reference(discovery.unwrap_or_default()))
     }
 
@@ -238,9 +240,10 @@ impl<'card, C: Transmit> Applet<'card, C> {
     /// What it tells of the key in a slot.
     pub(super) fn metadata(&mut self, slot: Slot) -> Result<Metadata, CardError> {
         let answer = self.plain(GET_METADATA, slot.reference())?;
+        let done = answer.is_done("GET METADATA")?;
         Ok(match answer.status {
             Status::KeyReferenceNotFound => Metadata { key: Told::None, policies: None },
-            Status::Success => {
+            _ if done => {
                 let policies = match tlv::find(&[0x02], &answer.data) {
                     Some(&[pin, touch]) => Some(Policies { pin, touch }),
                     _ => None,
@@ -260,7 +263,7 @@ impl<'card, C: Transmit> Applet<'card, C> {
     /// What it tells of PIN (80), PUK (81) or management key (9B).
     pub(super) fn secret_metadata(&mut self, reference: u8) -> Result<SecretMetadata, CardError> {
         let answer = self.plain(GET_METADATA, reference)?;
-        if answer.status != Status::Success {
+        if !answer.is_done("GET METADATA")? {
             return Ok(SecretMetadata::default());
         }
         let byte = |tag: u16, at: usize| tlv::find(&[tag], &answer.data).and_then(|value| value.get(at)).copied();
@@ -288,6 +291,14 @@ impl<'card, C: Transmit> Applet<'card, C> {
         }
     }
 
+    /// The same of an object that the card may also refuse to know or to tell.
+    pub(super) fn get_if_told(&mut self, id: ObjectId) -> Result<Option<Zeroizing<Vec<u8>>>, CardError> {
+        let answer = self.read(id)?;
+        let content = tlv::find(&[0x53], &answer.data).filter(|_| answer.status == Status::Success);
+        answer.is_done("GET DATA")?;
+        Ok(content.map(|content| Zeroizing::new(content.to_vec())))
+    }
+
     fn read(&mut self, id: ObjectId) -> Result<Answer, CardError> {
         let wanted = tlv::object(0x5C, &id);
         self.exchange(&Command { instruction: GET_DATA, p1: 0x3F, p2: 0xFF, data: &wanted, answers: true })
@@ -296,9 +307,10 @@ impl<'card, C: Transmit> Applet<'card, C> {
     /// What lies in the object of a slot's certificate. Strange is also what may not be read.
     pub(super) fn certificate(&mut self, slot: Slot) -> Result<Stored, CardError> {
         let answer = self.read(slot.object())?;
+        let done = answer.is_done("GET DATA of a certificate")?;
         Ok(match answer.status {
             Status::NotFound => Stored::Nothing,
-            Status::Success => tlv::find(&[0x53], &answer.data).map_or(Stored::Strange, Stored::parse),
+            _ if done => tlv::find(&[0x53], &answer.data).map_or(Stored::Strange, Stored::parse),
             _ => Stored::Strange,
         })
     }

@@ -106,7 +106,9 @@ fn answers_as_empty<C: Transmit>(
     let template = object(0x7C, &tlv::joined(&[&object(0x82, &[]), &object(0x81, &[0])]));
     let command =
         Command { instruction: GENERAL_AUTHENTICATE, p1: algorithm, p2: slot.reference(), data: &template, answers: true };
-    Ok(match applet.exchange(&command)?.status {
+    let answer = applet.exchange(&command)?;
+    answer.is_done("GENERAL AUTHENTICATE")?;
+    Ok(match answer.status {
         Status::KeyReferenceNotFound => true,
         Status::ConditionsOfUseNotSatisfied => trussed,
         _ => false,

@@ -74,7 +74,7 @@ fn find<C: Transmit>(applet: &mut Applet<'_, C>, secrets: &Secrets) -> Result<Ze
     if let Some(given) = &secrets.management_key {
         return given_key(given).ok_or(CardError::ManagementKeyWrong {});
     }
-    let noted = applet.get(slot::YKMAN).ok().flatten();
+    let noted = applet.get_if_told(slot::YKMAN)?;
     if noted.is_some_and(|content| object::keeps_management_key(&content)) {
         if !applet.opened {
             pin::open(applet, secrets)?;

@@ -40,11 +40,12 @@ pub(super) enum Counter {
 /// Reads the counter of a PIN. It costs no try.
 pub(super) fn counter<C: Transmit>(applet: &mut Applet<'_, C>, reference: u8) -> Result<Counter, CardError> {
     let command = Command { instruction: VERIFY, p1: 0, p2: reference, data: &[], answers: false };
-    Ok(match applet.exchange(&command)?.status {
-        Status::Success => Counter::Open,
+    let answer = applet.exchange(&command)?;
+    Ok(match answer.status {
         Status::RemainingRetries(0) | Status::OperationBlocked => Counter::Tries(Tries::Blocked),
         // A full counter of 15 or more is told as 15.
         Status::RemainingRetries(left) => Counter::Tries(Tries::Left(left)),
+        _ if answer.is_done("VERIFY without a PIN")? => Counter::Open,
         _ => Counter::Tries(Tries::Unknown),
     })
 }

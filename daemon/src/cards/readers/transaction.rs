@@ -136,7 +136,8 @@ impl Transmit for Connection<'_> {
         let mut answer = Zeroizing::new(vec![0; pcsc::MAX_BUFFER_SIZE]);
         let length = self.transaction.transmit(sent, &mut answer).map_err(during)?.len();
         answer.truncate(length);
-        Ok(answer)
+        // Some drivers have nothing to say of a card that goes while it is asked.
+        if length < 2 { Err(TransportError::Removed) } else { Ok(answer) }
     }
 
     fn reset(&mut self) -> Result<(), TransportError> {

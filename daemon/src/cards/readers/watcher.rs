@@ -220,23 +220,23 @@ impl Watch {
                     *state = ReaderState::new(state.name().to_owned(), State::UNAWARE);
                 }
             }
-            patience = match context.get_status_change(patience, &mut states) {
-                Err(Error::Timeout) => LONG,
-                // Unknown is a reader that went between being listed and being waited for.
-                Ok(()) | Err(Error::UnknownReader | Error::ReaderUnavailable) => SHORT,
-                Err(Error::Cancelled) if !self.control.has_ended() => SHORT,
-                Err(error) => return error,
-            };
+            let outcome = context.get_status_change(patience, &mut states);
             if self.control.has_ended() {
                 return Error::Cancelled;
             }
-            if patience == SHORT {
-                for state in &mut states {
-                    state.sync_current_state();
+            patience = if outcome == Err(Error::Timeout) { LONG } else { SHORT };
+            match outcome {
+                Ok(()) => {
+                    for state in &mut states {
+                        state.sync_current_state();
+                    }
+                    for state in &states[1..] {
+                        self.note(state, &mut counts);
+                    }
                 }
-                for state in &states[1..] {
-                    self.note(state, &mut counts);
-                }
+                // Somebody doubts; or a reader went between being listed and being waited for. The states say nothing now.
+                Err(Error::Timeout | Error::Cancelled | Error::UnknownReader | Error::ReaderUnavailable) => {}
+                Err(error) => return error,
             }
         }
     }

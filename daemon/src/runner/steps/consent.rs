@@ -10,6 +10,15 @@ use crate::bus::views;
 use crate::runner::sitting::Sitting;
 
 pub(super) async fn perform(ground: &Ground<'_>, sitting: &Sitting) -> Result<Outcome, Problem> {
+    if ground.tools.agents.consent(&sitting.whom, &question(ground).await?).await? {
+        Ok(Outcome::Consent {})
+    } else {
+        Err(Problem::ConsentRefused {})
+    }
+}
+
+/// What will happen, as far as Preflight could find out.
+pub(in crate::runner) async fn question(ground: &Ground<'_>) -> Result<QuestionView, Problem> {
     let start = &ground.job.start;
     let (keys, protected) = ground.preflight()?;
     let (new, old) = (ground.new_key()?, ground.old()?);
@@ -36,21 +45,16 @@ pub(super) async fn perform(ground: &Ground<'_>, sitting: &Sitting) -> Result<Ou
         let secret = if ground.reservation()?.is_some() { "pin" } else { programme.secret.kind.as_str() };
         args.push(("secret", secret.to_owned()));
     }
-    let question = QuestionView {
+    Ok(QuestionView {
         id: crate::random::hex(8),
         item: start.identity.to_string(),
         name: start.name.clone(),
         about: "renewal".into(),
-        job: Some(views::job_path(ground.number)),
+        job: (ground.number > 0).then(|| views::job_path(ground.number)),
         steps: Some(start.plan.steps().iter().map(ToString::to_string).collect()),
         args: Some(args.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
         ..QuestionView::default()
-    };
-    if ground.tools.agents.consent(&sitting.whom, &question).await? {
-        Ok(Outcome::Consent {})
-    } else {
-        Err(Problem::ConsentRefused {})
-    }
+    })
 }
 
 fn spot(key: &NewKey) -> String {

@@ -117,7 +117,7 @@ async fn a_card_that_fails_in_the_middle_of_a_swap_is_made_whole() {
 #[tokio::test]
 async fn a_card_that_answers_without_end_is_left() {
     let mut scene = Scene::new(CardKind::Moves).await;
-    for answer in [vec![0x61, 0x00], [vec![0x53; 256], vec![0x61, 0xFF]].concat(), vec![0x90]] {
+    for answer in [vec![0x61, 0x00], [vec![0x53; 256], vec![0x61, 0xFF]].concat(), vec![0x6C, 0x01]] {
         scene.card.reset_count().await;
         scene.card.fails_from(3, &Fault::Answer(answer.clone())).await;
         let outcome = scene.line.look(READERS[0]).await;

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use obnova_api::Options;
 use obnova_tests::card::wire::{Algorithm, PinPolicy, Wire};
 use obnova_tests::twins::{CardAuthority, Use};
-use obnova_tests::{CardKind, CardReader, Outcome, Scene, VirtualCard};
+use obnova_tests::{CardKind, CardReader, News, Outcome, Scene, VirtualCard, eventually};
 use openssl::hash::MessageDigest;
 use openssl::pkey::{PKey, Public};
 use openssl::rsa::Padding;
@@ -246,4 +247,29 @@ async fn a_card_that_is_pulled_is_waited_for() {
         .await;
     scene.obnova_answering(ANSWERS, &["resume", "Anna Novak", "--wait"]).await.ends(0);
     assert_eq!(counts(&scene), [2, 1, 2]);
+}
+
+#[tokio::test]
+async fn a_card_of_a_programme_is_watched_when_first_inserted_and_not_again_after_a_no() {
+    let anna = Annas::of(CardKind::Moves).await;
+    let scene = Scene::set().await;
+    let _daemon = scene.start_as(anna.reader.confine(&configured(&scene, "card-twins", ""))).await;
+    let news = News::on(&scene.bus).await;
+    assert_eq!(scene.items().await.len(), 0);
+    let mut card = anna.insert().await;
+    let item = scene.item("the pair", |item| item.kind == "identity").await;
+    assert_eq!(item.certificates.as_ref().map(Vec::len), Some(2), "{item:?}");
+    eventually("the notice", async || news.events().contains(&"found".to_owned()).then_some(())).await;
+
+    // Pulled, it stays known; a no is kept.
+    card.remove().await;
+    card.is_seen(false).await;
+    assert_eq!(scene.items().await.len(), 1);
+    scene.manager().await.act(&item.id, "unwatch", &Options::default()).await.expect("undone");
+    assert_eq!(scene.items().await.len(), 0);
+    card.insert().await;
+    card.is_seen(true).await;
+    scene.obnova(&["watch", &anna.place().await]).await.ends(0);
+    scene.item("the pair, because it was named", |item| item.kind == "identity").await;
+    assert_eq!(news.events().iter().filter(|event| *event == "found").count(), 1);
 }

@@ -1,8 +1,9 @@
 //! On a token of software: two pairs side by side.
 
+use obnova_api::Options;
 use obnova_tests::token::{PIN, SoftToken};
 use obnova_tests::twins::{CardAuthority, Use};
-use obnova_tests::{KeyKind, Scene};
+use obnova_tests::{Agent, KeyKind, Scene};
 use openssl::hash::MessageDigest;
 use openssl::sign::Verifier;
 use openssl::x509::X509;
@@ -65,6 +66,73 @@ async fn twins_are_renewed_beside_the_old_pair() {
     }
     always.sort_unstable();
     assert_eq!(always, [false, true], "the qualified one asks each time, as the old one does");
+}
+
+/// What happens once for both, and what for each.
+const ONCE: [&str; 5] = ["preflight", "consent", "submit", "await-issue", "fetch"];
+const EACH: [&str; 5] = ["generate-keys", "request", "verify", "install", "retire-old"];
+
+/// Kills the daemon at this instant of each step, for each certificate; the next one finishes what it finds.
+async fn killed(instant: &str) {
+    let second = EACH.map(|step| format!("{step}.1"));
+    let steps = ONCE.into_iter().chain(EACH).map(str::to_owned).chain(second);
+    for step in steps {
+        let token = pair(20);
+        let before = token.objects();
+        let scene = Scene::set().await;
+        let mut command = configured(&scene, "card-twins", &token.configuration());
+        command.env("OBNOVA_HALT_AT", format!("{step}:{instant}"));
+        let mut daemon = scene.start_as(command).await;
+        scene.obnova(&["watch", &token.place()]).await.ends(0);
+        let agent = Agent::with_secret(&scene.bus, PIN).await;
+        agent.register(false).await;
+        let item = scene.item("the pair", |item| item.kind == "identity").await;
+        match agent.manager().await.act(&item.id, "renew", &Options::default()).await {
+            Ok(_) | Err(obnova_api::Error::Bus(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+        daemon.ended().await;
+        agent.leave().await;
+
+        let _daemon = scene.start_as(configured(&scene, "card-twins", &token.configuration())).await;
+        let renewal = scene.item("it waits or has ended", |item| item.kind == "renewal" && item.state != "running").await;
+        if renewal.state != "done" {
+            let answers = format!("consent=renewal:yes\npin={PIN}\n");
+            // With what has been agreed to already, a line for the consent is one too many.
+            let answers = if ["preflight", "consent"].contains(&step.as_str()) && !(step == "consent" && instant == "done") {
+                answers
+            } else {
+                format!("pin={PIN}\n")
+            };
+            scene.obnova_answering(&answers, &["resume", "Anna Novak", "--wait"]).await.ends(0);
+        }
+        let when = format!("killed at {step}:{instant}");
+        assert_eq!(new_ids(&token).len(), 2, "{when}: {}", token.listing());
+        let made = token.objects().into_iter().filter(|object| !before.contains(object) && object.0 == "Private Key");
+        assert_eq!(made.count(), 2, "{when}: {}", token.listing());
+        assert!(before.is_subset(&token.objects()), "{when}");
+        assert_eq!(&counts(&scene)[1..], [1, 2], "{when}");
+        for id in new_ids(&token) {
+            let key = X509::from_der(&token.certificate(&id)).expect("a certificate").public_key().expect("a key");
+            let mut verifier = Verifier::new(MessageDigest::sha256(), &key).expect("a verifier");
+            assert!(verifier.verify_oneshot(&token.sign(&id, b"m"), b"m").expect("judged"), "{when}: {id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn killed_when_it_has_said_what_it_will_do() {
+    killed("intended").await;
+}
+
+#[tokio::test]
+async fn killed_when_it_has_done_it() {
+    killed("acted").await;
+}
+
+#[tokio::test]
+async fn killed_when_it_has_said_that_it_is_done() {
+    killed("done").await;
 }
 
 #[tokio::test]
