@@ -1,5 +1,7 @@
 //! The protocols spoken to whoever issues. What is asked for and when is the runner's.
 
+use std::error::Error as _;
+
 use chrono::{DateTime, Utc};
 use obnova_core::Problem;
 
@@ -67,7 +69,14 @@ impl Issuer<'_> {
 }
 
 fn refused(refusal: Refusal) -> Problem {
-    Problem::AuthorityRefused { reason: refusal.to_string() }
+    match refusal {
+        // It has refused nothing: it does not work.
+        Refusal::Failed(failure) => {
+            let cause = failure.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+            Problem::Internal { detail: format!("{failure}{cause}") }
+        }
+        refusal => Problem::AuthorityRefused { reason: refusal.to_string() },
+    }
 }
 
 fn nobody() -> Problem {

@@ -90,7 +90,7 @@ impl Cards {
         let mut present = self.present.subscribe();
         // An error means that there is no sender any more: no card will come.
         if present.wait_for(|present| present.contains_key(place)).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

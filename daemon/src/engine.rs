@@ -291,8 +291,9 @@ impl Loaded {
                 let now = self.state.now();
                 let items = self.state.world.items_within(&card);
                 // One notice for a card, however many certificates lie on it.
-                let shown = items.into_iter().find(|item| self.state.world.item(*item, now).is_some());
-                shown.into_iter().for_each(|item| self.say(Publication::Noticed(item, "found", Level::Notice)));
+                if let Some(item) = items.into_iter().find(|item| self.state.world.item(*item, now).is_some()) {
+                    self.say(Publication::Noticed(item, "found", Level::Notice));
+                }
                 false
             }
             Request::Stall(job, problem) => {

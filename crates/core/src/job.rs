@@ -395,7 +395,9 @@ impl Job {
                 Phase::Waiting(problem.clone(), Some(intent.clone()))
             }
             (Phase::Waiting(_, intent), JobEvent::Resumed {}) => intent.clone().map_or(Phase::Ready, Phase::Intended),
-            (Phase::Ready | Phase::Intended(_) | Phase::Waiting(..), JobEvent::Cancelled {}) => Phase::Cancelled,
+            (Phase::Ready | Phase::Intended(_) | Phase::Waiting(..), JobEvent::Cancelled {}) if self.may_cancel() => {
+                Phase::Cancelled
+            }
             _ => return Err(IllegalEvent { event: event.describe(), phase: self.describe() }),
         };
         self.phase = phase;
@@ -443,6 +445,18 @@ impl Job {
             done -= times;
         }
         None
+    }
+
+    /// Whether somebody may still end it. While old and new keys change places on a card, every new one has passed its trial and
+    /// the only safe way is forward.
+    pub fn may_cancel(&self) -> bool {
+        let intended = match &self.phase {
+            Phase::Intended(intent) | Phase::Waiting(_, Some(intent)) => intent.step() == Step::RetireOld,
+            _ => false,
+        };
+        let begun = self.step() == Some(Step::RetireOld) && (intended || self.member() > 0);
+        let moves = |key: &NewKey| matches!(&key.home, Home::Card(reservation) if reservation.archive.is_some());
+        !(begun && self.preflight().is_some_and(|(keys, _)| keys.iter().any(moves)))
     }
 
     /// Whether nothing will happen to it any more.

@@ -76,10 +76,8 @@ impl Step {
             Self::Consent => &[Self::Preflight],
             Self::GenerateKeys => &[Self::Preflight, Self::Consent],
             Self::Request => &[Self::GenerateKeys],
-            Self::Submit => &[Self::Request],
-            Self::AwaitIssue => &[Self::Submit],
-            Self::Fetch => &[Self::Submit],
-            Self::Verify => &[Self::Request],
+            Self::Submit | Self::Verify => &[Self::Request],
+            Self::AwaitIssue | Self::Fetch => &[Self::Submit],
             Self::Install => &[Self::Verify],
             Self::RetireOld => &[Self::Verify, Self::Install],
         }
@@ -135,10 +133,10 @@ impl Plan {
         }
         // What was sent to an authority must come back before it is judged.
         let at = |step| steps.iter().position(|other| *other == step);
-        if let (Some(_), Some(verify)) = (at(Step::Submit), at(Step::Verify)) {
-            if at(Step::Fetch).is_none_or(|fetch| fetch > verify) {
-                return Err(PlanError::Order { step: Step::Verify, missing: Step::Fetch });
-            }
+        if let (Some(_), Some(verify)) = (at(Step::Submit), at(Step::Verify))
+            && at(Step::Fetch).is_none_or(|fetch| fetch > verify)
+        {
+            return Err(PlanError::Order { step: Step::Verify, missing: Step::Fetch });
         }
         if let Some(missing) = [Step::Install, Step::RetireOld].into_iter().find(|step| !steps.contains(step)) {
             return Err(PlanError::Missing(missing));

@@ -139,6 +139,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "present",
             "busy",
             "blocked",
+            "swapping",
             "locked",
             "broken",
             "missing",

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use obnova_api::{Error, Options, QuestionView};
 use obnova_core::identity::Member;
-use obnova_core::job::{JobEvent, Old, Phase, Start};
+use obnova_core::job::{Job, JobEvent, Old, Phase, Start};
 use obnova_core::record::Record;
 use obnova_core::world::Condition;
 use obnova_core::{ItemId, Now, Place, Problem, Scheme, World};
@@ -114,10 +114,16 @@ impl Desk {
 
     /// Ends a job.
     pub(super) async fn cancel(&self, number: u64) -> Result<(), Problem> {
+        let may = self.engine.read(move |state| state.world.job(number).is_none_or(Job::may_cancel));
+        if !may.await? {
+            return Err(Problem::NotPossible { action: "cancel".into(), state: "swapping".into() });
+        }
         self.runner.stop(number).await;
         self.engine
             .write(move |world, _| match world.job(number) {
-                Some(job) if !job.is_ended() => Ok(vec![Record::Job { job: number, what: JobEvent::Cancelled {} }]),
+                Some(job) if !job.is_ended() && job.may_cancel() => {
+                    Ok(vec![Record::Job { job: number, what: JobEvent::Cancelled {} }])
+                }
                 Some(job) => Err(Problem::NotPossible { action: "cancel".into(), state: job.state().into() }),
                 None => Err(Problem::NoSuchItem { id: number.to_string() }),
             })

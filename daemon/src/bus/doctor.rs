@@ -98,6 +98,12 @@ fn checks(subject: &Subject<'_>, scope: &Scope) -> Vec<CheckView> {
         for card in subject.census.cards.iter().filter(|card| scope.covers(&card.place)) {
             checks.extend(of_card(subject, card));
         }
+        // Where an identity is asked about, its card is looked for with it.
+        for place in scope.only.iter().flatten().filter(|place| place.scheme().is_card() && scope.identities.is_empty()) {
+            if let Err(problem) = here(subject.census, place) {
+                checks.push(failed(check("card", Level::Ok, [("card", place.name())]), Level::Warning, &problem));
+            }
+        }
     }
     checks.extend(places(subject, scope));
     for id in &scope.identities {
@@ -291,12 +297,7 @@ fn at_card<'a>(
     members: &[Member<'_>],
     place: &Place,
 ) -> Result<(&'a Card, Vec<Room>), Problem> {
-    let census = subject.census;
-    let Some(card) = census.cards.iter().find(|card| card.place == *place) else {
-        let obstacle = census.obstacles.iter().find(|obstacle| obstacle.place.as_ref() == Some(place));
-        let error = obstacle.map_or(CardError::Absent {}, |obstacle| obstacle.error.clone());
-        return Err(trouble::card(&error, place.name()));
-    };
+    let card = here(subject.census, place)?;
     let mut olds = Vec::new();
     for member in members {
         let certificate = member.certificate;
@@ -311,6 +312,15 @@ fn at_card<'a>(
     let fresh = || Spot(fresh.next().map_or_else(String::new, |number: u32| format!("{number:02x}")));
     let rooms = card.reserve(&olds, fresh).map_err(|why| trouble::no_room(&why, card.label.clone()))?;
     Ok((card, rooms))
+}
+
+/// The card of this place, or why there is none.
+fn here<'a>(census: &'a Census, place: &Place) -> Result<&'a Card, Problem> {
+    census.cards.iter().find(|card| card.place.is_within(place)).ok_or_else(|| {
+        let obstacle = census.obstacles.iter().find(|obstacle| obstacle.place.as_ref() == Some(place));
+        let error = obstacle.map_or(CardError::Absent {}, |obstacle| obstacle.error.clone());
+        trouble::card(&error, place.name())
+    })
 }
 
 fn check<const N: usize>(check: &str, level: Level, args: [(&str, String); N]) -> CheckView {

@@ -122,16 +122,15 @@ async fn opens_old(ground: &Ground<'_>, secret: &Secret) -> Result<bool, Problem
     let old = ground.old()?;
     let path = old.place.path();
     let changed = || Problem::ChangedMeanwhile { path: path.display().to_string() };
-    let opened = match old.place.scheme() {
-        Scheme::Pkcs12 => ground.tools.helper.open_pkcs12(&path, secret).await.map(|opened| {
+    let opened = if old.place.scheme() == Scheme::Pkcs12 {
+        ground.tools.helper.open_pkcs12(&path, secret).await.map(|opened| {
             opened.certificates.iter().any(|found| found.has_key && Fingerprint::of(&found.der.0) == old.certificate)
-        }),
-        _ => {
-            let public_key = ground.old_public_key().await?;
-            let key = crate::stores::key_file(&old.place).ok_or_else(changed)?;
-            let inspected = ground.tools.helper.inspect_key(&key, Some(secret)).await;
-            inspected.map(|key| Fingerprint::of(&key.spki.0) == public_key)
-        }
+        })
+    } else {
+        let public_key = ground.old_public_key().await?;
+        let key = crate::stores::key_file(&old.place).ok_or_else(changed)?;
+        let inspected = ground.tools.helper.inspect_key(&key, Some(secret)).await;
+        inspected.map(|key| Fingerprint::of(&key.spki.0) == public_key)
     };
     match opened {
         Ok(true) => Ok(true),

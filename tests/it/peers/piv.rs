@@ -23,7 +23,7 @@ use openssl::sign::Verifier;
 use openssl::x509::X509;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 const PIN: &str = "123456";
@@ -52,7 +52,12 @@ impl Line {
 
     fn start_as(readers: &CardReader, arguments: &[&str]) -> Self {
         let mut command = readers.command(program("card-line"));
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.args(arguments);
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().expect("it runs");
         let commands = process.stdin.take().expect("a pipe");
         let answers = BufReader::new(process.stdout.take().expect("a pipe")).lines();
@@ -145,7 +150,7 @@ impl Scene {
         let mut line = Line::start(&readers);
         line.event("inserted", Some(READERS[0])).await;
         let place = line.look(READERS[0]).await.expect("a card").place;
-        Self { readers, card, line, place, authority, old }
+        Self { line, card, readers, place, authority, old }
     }
 
     async fn make(readers: &CardReader, kind: CardKind) -> (Made, Vec<(&'static str, X509)>) {

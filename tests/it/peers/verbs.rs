@@ -171,6 +171,9 @@ async fn the_last_try_needs_a_yes_and_the_puk_opens_a_blocked_card() {
     assert_eq!(away["certificates"].as_array().expect("an array").len(), 2);
     let found = piv.scene.obnova(&["doctor", "Anna Novak", "--json"]).await.ends(1).json();
     assert_eq!(checks(&found, "room")[0]["problem"]["kind"], "card-absent", "{found}");
+    let id = away["id"].as_str().expect("an id");
+    let found = piv.scene.obnova(&["doctor", id, "--json"]).await.ends(1).json();
+    assert_eq!(checks(&found, "card")[0]["problem"]["kind"], "card-absent", "{found}");
 }
 
 /// A card that tells nothing of its PUK's counter but when it refuses.

@@ -10,9 +10,9 @@ fn key(of: u8) -> Presence {
 
 /// A card with a key and certificate in each of the spots `taken`, and `rest` in every other.
 fn card(kind: CardKind, taken: &[&str], rest: &Presence) -> Card {
-    let slots: Vec<Spot> =
+    let all: Vec<Spot> =
         ["9a", "9c", "9d", "9e"].map(|slot| Spot(slot.into())).into_iter().chain(RETIRED.map(Spot::of_slot)).collect();
-    let spots = slots.into_iter().enumerate().map(|(at, spot)| {
+    let spots = all.into_iter().enumerate().map(|(at, spot)| {
         let taken = taken.contains(&spot.0.as_str());
         let number = u8::try_from(at).expect("few");
         SpotState {
@@ -121,10 +121,9 @@ proptest! {
     fn nothing_that_lies_there_is_reserved(taken in proptest::collection::vec(any::<bool>(), 20), pair in any::<bool>()) {
         let mut one = card(CardKind::Moves, &["9a", "9c"], &Presence::Free);
         for state in &mut one.spots {
-            if let Some(slot) = state.spot.slot().filter(|slot| RETIRED.contains(slot)) {
-                if taken[usize::from(slot - 0x82)] {
-                    state.key = key(1);
-                }
+            let slot = state.spot.slot().filter(|slot| RETIRED.contains(slot));
+            if slot.is_some_and(|slot| taken[usize::from(slot - 0x82)]) {
+                state.key = key(1);
             }
         }
         let wanted: &[&str] = if pair { &["9a", "9c"] } else { &["9a"] };

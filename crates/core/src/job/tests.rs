@@ -383,3 +383,55 @@ fn what_is_no_hex_is_no_bytes() {
         assert!(Bytes::try_from(bad.to_owned()).is_err(), "{bad}");
     }
 }
+
+/// On a card that moves keys, a renewal may be ended until old and new begin to change places.
+#[test]
+fn a_swap_is_not_given_up() {
+    let plan = Plan::new(Step::ALL.to_vec()).expect("a plan");
+    let two = |archive: Option<&str>| {
+        let mut start = start(plan.clone());
+        start.old.push(start.old[0].clone());
+        let reservation = Reservation {
+            spot: Spot("82".into()),
+            old: Spot("9a".into()),
+            archive: archive.map(|spot| Spot(spot.into())),
+            label: "Anna".into(),
+        };
+        (Job::new(start, at(0)), new_key(&Home::Card(reservation)))
+    };
+    for (archive, last) in [(Some("84"), false), (None, true)] {
+        let (mut job, key) = two(archive);
+        let mut allowed = Vec::new();
+        while let Some(step) = job.step() {
+            allowed.push((step, job.member(), job.may_cancel()));
+            job.apply(&intended(step, 0), at(1)).expect("legal");
+            allowed.push((step, job.member(), job.may_cancel()));
+            let cancelled = job.clone().apply(&JobEvent::Cancelled {}, at(1)).is_ok();
+            assert_eq!(cancelled, job.may_cancel());
+            let outcome = match step {
+                Step::Preflight => Outcome::Preflight { keys: vec![key.clone(), key.clone()], protected: true },
+                Step::Fetch => Outcome::Fetch { certificates: vec![Bytes(vec![1]), Bytes(vec![2])] },
+                other => outcome(other, 0),
+            };
+            job.apply(&JobEvent::Done { outcome }, at(1)).expect("legal");
+        }
+        assert_eq!(job.phase, Phase::Done);
+        assert_eq!(allowed.len(), 2 * (5 + 2 * 5), "once for both, or once for each");
+        let (before, swap) = allowed.split_at(allowed.len() - 3);
+        assert!(before.iter().all(|(.., may)| *may), "{before:?}");
+        assert!(swap.iter().all(|(.., may)| *may == last), "{swap:?}");
+    }
+}
+
+/// Twins both or neither: as many keys and certificates as there are old ones.
+#[test]
+fn one_of_two_is_none() {
+    let mut start = start(Plan::new(Step::ALL.to_vec()).expect("a plan"));
+    start.old.push(start.old[0].clone());
+    let mut job = Job::new(start.clone(), at(0));
+    job.apply(&intended(Step::Preflight, 0), at(1)).expect("legal");
+    let error = job.apply(&done(Step::Preflight, 0), at(1)).expect_err("one key for two certificates");
+    assert!(error.to_string().contains("other certificates than were asked for"), "{error}");
+    start.old.clear();
+    assert!(matches!(Job::new(start, at(0)).phase, Phase::Quarantined(_)));
+}

@@ -19,6 +19,7 @@ state-away = not inserted
 state-present = inserted
 state-busy = in use by another program
 state-blocked = PIN blocked
+state-swapping = in the middle of putting the new keys where the old ones were
 state-locked = password needed
 state-broken = damaged
 state-missing = not there

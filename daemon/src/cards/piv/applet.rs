@@ -230,7 +230,7 @@ impl<'card, C: Transmit> Applet<'card, C> {
     pub(super) fn pin_reference(&mut self) -> Result<u8, CardError> {
         let command = Command { instruction: GET_DATA, p1: 0x3F, p2: 0xFF, data: &[0x5C, 0x01, 0x7E], answers: true };
         let answer = self.exchange(&command)?;
-        let done = answer.is_done("GET DATA of the discovery object")?;
+        let done = answer.is_done("GET DATA 7e")?;
         let discovery = tlv::find(&[0x7E], &answer.data).filter(|_| done);
         Ok(object::pin_reference(discovery.unwrap_or_default()))
     }
@@ -307,7 +307,7 @@ impl<'card, C: Transmit> Applet<'card, C> {
     /// What lies in the object of a slot's certificate. Strange is also what may not be read.
     pub(super) fn certificate(&mut self, slot: Slot) -> Result<Stored, CardError> {
         let answer = self.read(slot.object())?;
-        let done = answer.is_done("GET DATA of a certificate")?;
+        let done = answer.is_done("GET DATA certificate")?;
         Ok(match answer.status {
             Status::NotFound => Stored::Nothing,
             _ if done => tlv::find(&[0x53], &answer.data).map_or(Stored::Strange, Stored::parse),

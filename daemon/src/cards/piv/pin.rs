@@ -45,7 +45,7 @@ pub(super) fn counter<C: Transmit>(applet: &mut Applet<'_, C>, reference: u8) ->
         Status::RemainingRetries(0) | Status::OperationBlocked => Counter::Tries(Tries::Blocked),
         // A full counter of 15 or more is told as 15.
         Status::RemainingRetries(left) => Counter::Tries(Tries::Left(left)),
-        _ if answer.is_done("VERIFY without a PIN")? => Counter::Open,
+        _ if answer.is_done("empty VERIFY")? => Counter::Open,
         _ => Counter::Tries(Tries::Unknown),
     })
 }

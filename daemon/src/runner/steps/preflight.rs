@@ -88,17 +88,15 @@ async fn in_file(ground: &Ground<'_>, old: &Old, member: usize) -> Result<(NewKe
     }
     let der = ground.der_of(old).await?;
     let public_key = Certificate::from_der(&der).map_err(|error| Problem::Internal { detail: error.to_string() })?.public_key;
-    let protected = match old.place.scheme() {
-        Scheme::Pkcs12 => true,
-        _ => {
-            let no_key = || Problem::NoKey { path: path.display().to_string() };
-            let key = crate::stores::key_file(&old.place).ok_or_else(no_key)?;
-            match ground.tools.helper.inspect_key(&key, None).await {
-                Ok(inspected) if Fingerprint::of(&inspected.spki.0) == public_key => false,
-                Ok(_) => return Err(Problem::KeyMismatch { path: key.display().to_string() }),
-                Err(HelperError::SecretNeeded) => true,
-                Err(error) => return Err(trouble::helper(&error, &key)),
-            }
+    // A PKCS#12 file has a password, be it empty.
+    let protected = old.place.scheme() == Scheme::Pkcs12 || {
+        let no_key = || Problem::NoKey { path: path.display().to_string() };
+        let key = crate::stores::key_file(&old.place).ok_or_else(no_key)?;
+        match ground.tools.helper.inspect_key(&key, None).await {
+            Ok(inspected) if Fingerprint::of(&inspected.spki.0) == public_key => false,
+            Ok(_) => return Err(Problem::KeyMismatch { path: key.display().to_string() }),
+            Err(HelperError::SecretNeeded) => true,
+            Err(error) => return Err(trouble::helper(&error, &key)),
         }
     };
     let algorithm = algorithm(ground, &der).await?;

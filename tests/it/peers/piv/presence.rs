@@ -83,6 +83,25 @@ async fn without_a_service_there_is_silence() {
     assert!(line.end().await < 1000);
 }
 
+/// The library of PC/SC is not linked: where there is none there is no card service, and all else goes on.
+#[tokio::test]
+async fn without_the_library_there_is_no_service() {
+    let readers = CardReader::start().await;
+    let _card = readers.insert(CardKind::Strict, &readers.state("anna")).await;
+    let hide =
+        "mount --bind /dev/null \"$(readlink --canonicalize /usr/lib/x86_64-linux-gnu/libpcsclite.so.1)\" && exec \"$0\"";
+    let mut command = readers.command("unshare");
+    command.args(["--mount", "sh", "-c", hide]).arg(program("card-line"));
+    let mut line = Line::run(command);
+    assert_eq!(line.readers().await["service"], "Absent");
+    assert!(line.events.is_empty(), "{:?}", line.events);
+    assert!(line.end().await < 1000);
+    for program in ["obnovad", "obnova"].map(program) {
+        let linked = std::process::Command::new("ldd").arg(&program).output().expect("ldd runs").stdout;
+        assert!(!String::from_utf8_lossy(&linked).contains("pcsclite"), "{}", program.display());
+    }
+}
+
 #[tokio::test]
 async fn a_card_at_rest_wakes_nobody() {
     let mut scene = Scene::new(CardKind::Moves).await;

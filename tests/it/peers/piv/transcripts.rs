@@ -1,4 +1,6 @@
 //! A transcript of a step takes the card's place: the same commands are sent again, byte for byte.
+//!
+//! With `RECORD=DIRECTORY` the transcripts are left there; those in `daemon/tests/cards/` were made so.
 
 use super::*;
 
@@ -17,6 +19,10 @@ async fn looking_and_signing_send_the_same_commands_again() {
         scene.signs("9a", &key).await.expect("a signature");
         let recorded = std::fs::read_to_string(&transcript).expect("a transcript");
         assert!(!recorded.to_uppercase().contains("313233343536"), "the PIN is in it");
+        if let Some(directory) = std::env::var_os("RECORD") {
+            let name = format!("{kind:?}.apdu").to_lowercase();
+            std::fs::write(std::path::Path::new(&directory).join(name), &recorded).expect("written");
+        }
 
         scene.card.remove().await;
         scene.line.event("removed", Some(READERS[0])).await;
