@@ -95,6 +95,18 @@ pub enum Verb {
         /// Name, prefix, id or number of the job.
         renewal: String,
     },
+    /// Smart cards.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Card {
+        /// What about them.
+        #[command(subcommand)]
+        verb: CardVerb,
+    },
+    /// Whether renewals can succeed.
+    Doctor {
+        /// Name, prefix or id; all that is due, if absent.
+        id: Option<String>,
+    },
     /// The log.
     Log {
         /// Stays and shows what is added.
@@ -109,6 +121,28 @@ pub enum Verb {
     },
 }
 
+/// What to do about cards.
+#[derive(Debug, Subcommand)]
+pub enum CardVerb {
+    /// All cards.
+    List,
+    /// One card.
+    Show {
+        /// Name, number, prefix or id; the one that is there, if absent.
+        id: Option<String>,
+    },
+    /// Sets a new PIN with the PUK.
+    Unblock {
+        /// Name, number, prefix or id; the one that is there, if absent.
+        id: Option<String>,
+    },
+    /// Changes the PIN.
+    ChangePin {
+        /// Name, number, prefix or id; the one that is there, if absent.
+        id: Option<String>,
+    },
+}
+
 impl Cli {
     /// Reads a command line, the program's name included. The error is a request for help, too.
     pub fn read(words: impl IntoIterator<Item = OsString>, text: &Text) -> Result<Self, clap::Error> {
@@ -120,11 +154,17 @@ impl Cli {
     pub fn explained(text: &Text) -> Command {
         let command =
             explain(Self::command(), text, "global", "obnova").after_help(text.help("exit-codes").unwrap_or_default());
-        let verbs: Vec<_> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
-        verbs
-            .into_iter()
-            .fold(command, |command, name| command.mut_subcommand(name.clone(), |verb| explain(verb, text, &name, &name)))
+        explain_verbs(command, text, "")
     }
+}
+
+/// Puts in the help for the verbs of a command, and for theirs.
+fn explain_verbs(command: Command, text: &Text, above: &str) -> Command {
+    let verbs: Vec<_> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    verbs.into_iter().fold(command, |command, name| {
+        let key = format!("{above}{name}");
+        command.mut_subcommand(name, |verb| explain_verbs(explain(verb, text, &key, &key), text, &format!("{key}-")))
+    })
 }
 
 /// Puts the help for a command and its arguments in the place of the notes for developers above.
@@ -159,8 +199,14 @@ mod tests {
             }
         };
         add("global", &command);
-        command.get_subcommands().for_each(|verb| add(verb.get_name(), verb));
-        parts.extend(command.get_subcommands().map(|verb| (verb.get_name().to_owned(), said(verb.get_about()))));
+        let verbs = command.get_subcommands().flat_map(|verb| {
+            let name = verb.get_name().to_owned();
+            let below = verb.get_subcommands().map(move |below| (format!("{name}-{}", below.get_name()), below));
+            std::iter::once((verb.get_name().to_owned(), verb)).chain(below)
+        });
+        let verbs: Vec<(String, &Command)> = verbs.collect();
+        verbs.iter().for_each(|(key, verb)| add(key, verb));
+        parts.extend(verbs.iter().map(|(key, verb)| (key.clone(), said(verb.get_about()))));
         for (part, explained) in parts {
             assert!(explained, "{part} has no help");
             written.retain(|key| *key != part);

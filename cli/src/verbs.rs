@@ -1,11 +1,13 @@
 //! The verbs: a module per family. Each asks the daemon, writes data to `out` and talk to `err`, and says how it ended.
 
+mod card;
+mod doctor;
 mod log;
 mod look;
 mod renew;
 mod watch;
 
-use crate::arguments::Verb;
+use crate::arguments::{CardVerb, Verb};
 use crate::ending::{Ending, Failure};
 use crate::session::Session;
 
@@ -22,6 +24,11 @@ pub(crate) async fn run(session: &mut Session<'_>, verb: Verb) -> Result<Ending,
         Verb::Renew { id, to, wait, .. } => renew::renew(session, id.as_deref(), to.as_deref(), wait).await,
         Verb::Resume { renewal, wait } => renew::resume(session, &renewal, wait).await,
         Verb::Cancel { renewal } => renew::cancel(session, &renewal).await,
+        Verb::Card { verb: CardVerb::List } => card::list(session).await,
+        Verb::Card { verb: CardVerb::Show { id } } => card::show(session, id.as_deref()).await,
+        Verb::Card { verb: CardVerb::Unblock { id } } => card::unblock(session, id.as_deref()).await,
+        Verb::Card { verb: CardVerb::ChangePin { id } } => card::change_pin(session, id.as_deref()).await,
+        Verb::Doctor { id } => doctor::doctor(session, id.as_deref()).await,
         Verb::Log { follow, number, since } => log::log(session, follow, number, since.as_deref()).await,
     }
 }

@@ -16,6 +16,8 @@ use crate::stores::Surveyor;
 
 mod act;
 pub mod agents;
+mod cards;
+mod doctor;
 mod job;
 mod log;
 mod manager;

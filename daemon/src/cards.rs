@@ -14,6 +14,8 @@ use crate::engine::Engine;
 use crate::helper::Helper;
 use crate::stores::{Sighting, Stamp};
 
+pub mod census;
+pub(crate) mod guard;
 pub mod modules;
 pub mod piv;
 pub mod readers;

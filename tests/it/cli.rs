@@ -1,5 +1,6 @@
 //! The command line as a person and a script see it, over a daemon in the tests' own hands: output, exit codes, questions.
 
+mod cards;
 mod daemon;
 mod looking;
 mod renewing;

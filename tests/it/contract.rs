@@ -72,7 +72,15 @@ async fn errors_have_names(daemon: &Inside) {
         fails(daemon, "Item", &id, no_such_item).await;
         fails(daemon, "Act", &(id, "renew", options()), no_such_item).await;
         fails(daemon, "Unwatch", &id, no_such_item).await;
+        for action in ["change-pin", "unblock"] {
+            fails(daemon, "Act", &(id, action, options()), no_such_item).await;
+        }
+        if !id.is_empty() {
+            fails(daemon, "Doctor", &id, no_such_item).await;
+        }
     }
+    let cards = daemon.manager.items(flag("kind", Value::from("card")), "", 10).await.expect("a page");
+    assert_eq!(cards, (Vec::new(), String::new()), "no card is no error");
     fails(daemon, "Act", &(nobody, "dance", options()), invalid).await;
     fails(daemon, "Items", &(options(), nobody, 10_u32), no_such_item).await;
     fails(daemon, "Items", &(options(), "no id", 10_u32), no_such_item).await;

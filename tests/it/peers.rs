@@ -9,3 +9,4 @@ mod piv;
 mod tokens;
 mod twins;
 mod units;
+mod verbs;

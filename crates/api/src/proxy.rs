@@ -8,7 +8,7 @@ use zbus::zvariant::{OwnedFd, OwnedObjectPath};
 
 use crate::dict::Dictionary;
 use crate::error::Error;
-use crate::view::{AgentOptions, ItemView, LogView, Options, QuestionView, StatusView};
+use crate::view::{AgentOptions, CheckView, ItemView, LogView, Options, QuestionView, StatusView};
 
 /// `org.obnova.Manager1`, at [`crate::MANAGER_PATH`].
 #[zbus::proxy(interface = "org.obnova.Manager1", default_service = "org.obnova.Daemon1", default_path = "/org/obnova")]
@@ -16,7 +16,8 @@ pub trait Manager {
     /// A page of items in order of urgency, at most `limit` (and at most [`crate::PAGE`]); and where the next page begins
     /// (empty: this was the last). `after` is that, or an item's id, or empty for the first page.
     ///
-    /// `filter` keys: `kind` (`s`), `all` (`b`: retired and ended ones too).
+    /// `filter` keys: `kind` (`s`), `all` (`b`: retired and ended ones too). Items of the kinds `renewal` and `card` stand only
+    /// in the listing of their own kind; for that of cards, all readers and modules are looked at.
     fn items(&self, filter: Dictionary, after: &str, limit: u32) -> Result<(Vec<ItemView>, String), Error>;
 
     /// The same page, every key as it came.
@@ -30,8 +31,8 @@ pub trait Manager {
     #[zbus(name = "Item")]
     fn item_as_dictionary(&self, id: &str) -> Result<Dictionary, Error>;
 
-    /// Does something about an item: its next step's `action`, `snooze`, `dismiss`, … The path of the job, or `/`
-    /// where the action is over when the call returns.
+    /// Does something about an item: its next step's `action`, `snooze`, `dismiss`, `change-pin` and `unblock` of cards, … The
+    /// path of the job, or `/` where the action is over when the call returns.
     fn act(&self, id: &str, action: &str, options: &Options) -> Result<OwnedObjectPath, Error>;
 
     /// What a renewal of this item would do, as the person would be asked about it. Nothing is changed.
@@ -53,6 +54,15 @@ pub trait Manager {
     /// The same, every key as it came.
     #[zbus(name = "Status")]
     fn status_as_dictionary(&self) -> Result<Dictionary, Error>;
+
+    /// Looks whether a renewal of this item can succeed, and changes nothing; with an empty id, of all that is due. Also looks at
+    /// what all of them stand on: readers, cards, places, the clock. The most important does not come first: what belongs
+    /// together does.
+    fn doctor(&self, id: &str) -> Result<Vec<CheckView>, Error>;
+
+    /// The same, every key as it came.
+    #[zbus(name = "Doctor")]
+    fn doctor_as_dictionaries(&self, id: &str) -> Result<Vec<Dictionary>, Error>;
 
     /// A page of the log from the record behind `after` on (0: the first), at most `limit`.
     ///

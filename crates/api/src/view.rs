@@ -32,7 +32,7 @@ dictionary! {
         required {
             /// Random, stable over restarts; what `Item` and `Act` take.
             id: String,
-            /// `identity`, `place`, `renewal`, …: an open table; clients show kinds that they do not know.
+            /// `identity`, `place`, `renewal`, `card`, …: an open table; clients show kinds that they do not know.
             kind: String,
             /// What the person calls it: a certificate's holder, a file's name.
             name: String,
@@ -56,10 +56,12 @@ dictionary! {
             programme: String,
             /// Identities: the earliest end of validity among the certificates.
             not_after: String,
-            /// Identities: their current certificates, one for each role.
+            /// Identities: their current certificates, one for each role. Cards: those on them, seen now or last.
             certificates: Vec<CertificateView>,
-            /// Places and identities: the place as an URI, where there is just one.
+            /// Places, cards and identities: the place as an URI, where there is just one.
             place: String,
+            /// Cards: what was found on it; absent where it is in no reader and only remembered.
+            card: CardView,
             /// Renewals: the item that is renewed.
             item: String,
             /// The object path of the job, if one is under way.
@@ -106,6 +108,93 @@ dictionary! {
             sha256: String,
             /// Where it was found, as an URI.
             place: String,
+        }
+    }
+}
+
+dictionary! {
+    /// A smart card or token, as it was found without any secret.
+    pub struct CardView {
+        required {
+            /// Its place as an URI.
+            place: String,
+            /// What a person may recognise it by.
+            label: String,
+            /// Its maker's name for it; empty where it says none.
+            model: String,
+            /// Its serial number; empty where it says none.
+            serial: String,
+            /// The reader that it is in; empty with tokens of software.
+            reader: String,
+            /// What it can do with keys: `moves`, `retires`, `fixed` (PIV cards), `token`.
+            kind: String,
+            /// Obnova looks after it.
+            watched: bool,
+            /// No try for the PIN is left.
+            pin_blocked: bool,
+            /// No try for the PUK is left.
+            puk_blocked: bool,
+            /// The PIN is typed on the reader.
+            pin_pad: bool,
+            /// The kinds of key that it makes.
+            algorithms: Vec<String>,
+            /// Where keys and certificates lie on it, and where there is room.
+            spots: Vec<SpotView>,
+        }
+        optional {
+            /// Tries left for the PIN, the last one included; absent where the card does not say.
+            pin_tries: u32,
+            /// Tries left for the PUK; absent where the card does not say.
+            puk_tries: u32,
+            /// How many places for new keys are free; absent where nothing limits them.
+            free: u32,
+        }
+    }
+}
+
+dictionary! {
+    /// Where on a card a key and its certificate lie.
+    pub struct SpotView {
+        required {
+            /// A PIV slot (`9a`, `82`) or a token's `CKA_ID`, hex.
+            spot: String,
+            /// `free`; `key`; `unknown`: something may be there of which nothing is told; `unproven`: whether it is free can only
+            /// be proved with the PIN.
+            key: String,
+            /// A certificate or a renewal of ours tells what it is.
+            known: bool,
+        }
+        optional {
+            /// The certificate's subject, RFC 4514.
+            subject: String,
+            /// The certificate's end of validity.
+            not_after: String,
+            /// SHA-256 of the certificate's DER, hex.
+            sha256: String,
+            /// What kind of key the certificate certifies.
+            algorithm: String,
+            /// The key demands the PIN before each use; absent where the card does not say.
+            always: bool,
+        }
+    }
+}
+
+dictionary! {
+    /// Something that was looked at to see whether a renewal can succeed.
+    pub struct CheckView {
+        required {
+            /// `card-service`, `reader`, `card`, `pin`, `room`, …: an open table.
+            check: String,
+            /// What came of it, a [`Level`].
+            state: String,
+            /// What the sentence needs.
+            args: BTreeMap<String, String>,
+        }
+        optional {
+            /// What is wrong, where that has a name of its own.
+            problem: ProblemView,
+            /// The item concerned.
+            item: String,
         }
     }
 }
@@ -234,7 +323,7 @@ dictionary! {
         optional {
             /// The object path of the job that asks.
             job: String,
-            /// Secrets: `password` or `pin`.
+            /// Secrets: `password`, `pin`, `puk` or `management-key`.
             secret: String,
             /// Secrets: what it will be used for, in order (kinds, not prose).
             uses: Vec<String>,

@@ -203,6 +203,17 @@ impl Card {
         Ok(old.iter().enumerate().map(|(at, (spot, _))| reservation(free[at].clone(), spot, archive(at))).collect())
     }
 
+    /// How many new keys it has places for, one of which a renewal on a card that moves keys needs besides; `None`: nothing limits
+    /// them.
+    pub fn room(&self) -> Option<usize> {
+        match self.kind {
+            CardKind::Token => None,
+            CardKind::Moves => Some(self.free(&[Presence::Free]).len()),
+            CardKind::Retires => Some(self.free(&[Presence::Free, Presence::Unproven]).len()),
+            CardKind::Fixed => Some(0),
+        }
+    }
+
     /// The retired slots in one of these states that have no certificate either.
     fn free(&self, states: &[Presence]) -> Vec<Spot> {
         let free = |state: &&SpotState| state.spot.is_retired() && state.certificate.is_none() && states.contains(&state.key);

@@ -18,6 +18,7 @@ use crate::record::{Entry, Record};
 use crate::schedule::Threshold;
 
 mod items;
+mod keys;
 mod notices;
 mod sights;
 mod slots;

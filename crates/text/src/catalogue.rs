@@ -12,7 +12,7 @@ use crate::Language;
 /// A Fluent file: its name and its source.
 type Source = (&'static str, &'static str);
 
-const ENGLISH: [Source; 7] = [
+const ENGLISH: [Source; 8] = [
     ("items", include_str!("../i18n/en/items.ftl")),
     ("notices", include_str!("../i18n/en/notices.ftl")),
     ("problems", include_str!("../i18n/en/problems.ftl")),
@@ -20,10 +20,11 @@ const ENGLISH: [Source; 7] = [
     ("questions", include_str!("../i18n/en/questions.ftl")),
     ("cli", include_str!("../i18n/en/cli.ftl")),
     ("tray", include_str!("../i18n/en/tray.ftl")),
+    ("checks", include_str!("../i18n/en/checks.ftl")),
 ];
 
 /// The first word of a key and the index of the file in which it stands; whatever is not named here stands in `items`.
-const AREAS: [(&str, usize); 11] = [
+const AREAS: [(&str, usize); 12] = [
     ("notice", 1),
     ("problem", 2),
     ("log", 3),
@@ -34,6 +35,7 @@ const AREAS: [(&str, usize); 11] = [
     ("list", 4),
     ("cli", 5),
     ("tray", 6),
+    ("check", 7),
     ("kind", 0),
 ];
 
@@ -43,7 +45,7 @@ const NUMBERS: [&str; 8] = ["count", "days", "tries_left", "min", "max", "day", 
 /// The messages of one language; a file is parsed when its first message is asked for.
 pub(crate) struct Catalogue {
     language: Language,
-    files: [OnceLock<FluentBundle<FluentResource>>; 7],
+    files: [OnceLock<FluentBundle<FluentResource>>; 8],
 }
 
 impl Catalogue {
@@ -83,7 +85,7 @@ impl Catalogue {
 }
 
 /// The locale whose plural rules hold, and the files.
-pub(crate) fn sources(language: Language) -> (LanguageIdentifier, &'static [Source; 7]) {
+pub(crate) fn sources(language: Language) -> (LanguageIdentifier, &'static [Source; 8]) {
     match language {
         Language::English => ("en".parse().unwrap_or_default(), &ENGLISH),
     }

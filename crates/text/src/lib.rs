@@ -4,6 +4,7 @@
 //! what is shown, when and where is the caller's. Words that this version does not know are shown as they came.
 
 mod args;
+mod card;
 mod catalogue;
 mod date;
 mod item;

@@ -38,7 +38,13 @@ impl Text {
 
     /// The sentence and the hint, or `None` if the kind is unknown or the sentence lacks an argument.
     pub(crate) fn problem_if_whole(&self, problem: &ProblemView) -> Option<Advice> {
-        let args = self.readable(&problem.args);
+        let mut args = self.readable(&problem.args);
+        if !problem.args.contains_key("again") {
+            // What was interrupted is a renewal, unless the caller says otherwise.
+            let name = args.iter().find(|(name, _)| name == "name_quoted").map_or("NAME", |(_, quoted)| quoted);
+            let again = self.say("problem-again", &[("name_quoted", name)]);
+            args.push(("again".to_owned(), again));
+        }
         self.advice(&format!("problem-{}", problem.kind), &borrowed(&args))
     }
 

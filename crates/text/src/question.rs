@@ -178,6 +178,7 @@ impl Text {
         let mut args = self.readable(&question.args.clone().unwrap_or_default());
         args.retain(|(name, _)| name != "name");
         args.push(("name".to_owned(), question.name.clone()));
+        args.push(("secret".to_owned(), question.secret.clone().unwrap_or_else(|| "pin".to_owned())));
         let body = self.catalogue.format(&format!("{key}-body"), None, &borrowed(&args));
         (
             self.say(key, &borrowed(&args)),

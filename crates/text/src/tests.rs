@@ -91,6 +91,10 @@ const PROBLEMS: &[(&str, &[&str])] = &[
     ("bad-descriptor", &["value"]),
     ("not-a-time", &["value"]),
     ("output", &["detail"]),
+    ("no-card", &[]),
+    ("several-cards", &["ids"]),
+    ("no-such-card", &["id"]),
+    ("card-refused", &["again"]),
 ];
 
 /// Every event of the log and the arguments it comes with.
@@ -117,7 +121,7 @@ const EVENTS: &[(&str, &[&str])] = &[
 
 /// Families of messages whose last word comes from the wire, and all words of each.
 const FAMILIES: &[(&str, &[&str])] = &[
-    ("kind", &["identity", "place", "renewal"]),
+    ("kind", &["identity", "place", "renewal", "card"]),
     (
         "state",
         &[
@@ -132,6 +136,9 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "unreadable",
             "empty",
             "away",
+            "present",
+            "busy",
+            "blocked",
             "swapping",
             "locked",
             "broken",
@@ -147,8 +154,8 @@ const FAMILIES: &[(&str, &[&str])] = &[
         ],
     ),
     ("level", &["ok", "notice", "warning", "critical"]),
-    ("next", &["renew", "renew-elsewhere", "unlock", "resume", "answer", "wait", "ask-authority", "repair"]),
-    ("action", &["renew", "unlock", "resume", "cancel", "snooze", "dismiss", "seen", "unwatch"]),
+    ("next", &["renew", "renew-elsewhere", "unlock", "resume", "answer", "wait", "ask-authority", "repair", "unblock"]),
+    ("action", &["renew", "unlock", "resume", "cancel", "snooze", "dismiss", "seen", "unwatch", "unblock", "change-pin"]),
     (
         "step",
         &[
@@ -166,6 +173,30 @@ const FAMILIES: &[(&str, &[&str])] = &[
     ),
     ("use", &["open-old", "protect-new", "look", "make-keys", "sign-requests", "store-certificates", "change-pin", "unblock"]),
     ("question-programme", &["self-signed"]),
+    ("card-can", &["moves", "retires", "fixed", "token"]),
+    ("card-key", &["key", "unknown", "unproven", "free"]),
+    (
+        "check",
+        &[
+            "clock",
+            "card-service",
+            "no-reader",
+            "reader",
+            "module",
+            "card",
+            "pin",
+            "puk",
+            "keys",
+            "free",
+            "unwatched",
+            "foreign",
+            "places",
+            "certificate",
+            "programme",
+            "twins",
+            "room",
+        ],
+    ),
 ];
 
 /// Words that a person never reads: they are ours.

@@ -55,6 +55,7 @@ impl Desk {
                 let until = DateTime::parse_from_rfc3339(until).map_err(|_| wrong())?.to_utc();
                 self.mark(id, action, Some(until)).await.map(|()| None)
             }
+            "change-pin" | "unblock" => self.at_pin(id, action, &requester).await.map(|()| None),
             "seen" | "dismiss" => self.mark(id, action, None).await.map(|()| None),
             _ => Err(Problem::InvalidArgument { argument: "action".into(), value: action.to_owned() }),
         }

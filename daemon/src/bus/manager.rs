@@ -2,7 +2,7 @@
 
 use chrono::DateTime;
 use obnova_api::dict::Dictionary;
-use obnova_api::{AgentOptions, Error, ItemView, LogView, Options, PAGE, QuestionView, Result, StatusView};
+use obnova_api::{AgentOptions, CheckView, Error, ItemView, LogView, Options, PAGE, QuestionView, Result, StatusView};
 use obnova_core::{ItemId, Place, Problem};
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
@@ -34,6 +34,9 @@ impl Manager {
         let asked = after.to_owned();
         let after = if after.is_empty() { None } else { Some(After::parse(after)?) };
         let limit = limit.min(PAGE) as usize;
+        if kind.as_deref() == Some("card") {
+            return self.desk.cards_page(after.map(|after| after.id), limit).await.map_err(wire);
+        }
         let household = self.desk.household.clone();
         let page = self.desk.engine.read(move |state| page(state, all, kind.as_deref(), after, limit, &household));
         page.await.map_err(wire)?.ok_or_else(|| no_such_item(&asked))
@@ -46,7 +49,10 @@ impl Manager {
             let item = state.world.item(parsed, state.now())?;
             Some(views::item(&item, &state.world, &household))
         });
-        view.await.map_err(wire)?.ok_or_else(|| no_such_item(id))
+        match view.await.map_err(wire)? {
+            Some(view) => Ok(view),
+            None => self.desk.card(parsed).await.map_err(wire)?.ok_or_else(|| no_such_item(id)),
+        }
     }
 
     async fn act(
@@ -110,6 +116,11 @@ impl Manager {
     async fn status(&self) -> Result<StatusView> {
         let household = self.desk.household.clone();
         self.desk.engine.read(move |state| views::status(state, &household)).await.map_err(wire)
+    }
+
+    async fn doctor(&self, id: &str) -> Result<Vec<CheckView>> {
+        let of = if id.is_empty() { None } else { Some(parse_id(id)?) };
+        self.desk.doctor(of).await.map_err(wire)
     }
 
     async fn log(&self, filter: Dictionary, after: u64, limit: u32) -> Result<Vec<LogView>> {

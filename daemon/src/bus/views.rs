@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use obnova_api::{CertificateView, ItemView, JOB_PATH, JobView, Level, NextStepView, ProblemView, StatusView, StepView};
 use obnova_core::item::{Item, Kind, NextStep};
 use obnova_core::job::{Job, Phase};
-use obnova_core::{Place, Problem, World};
+use obnova_core::{Certificate, Place, Problem, World};
 
 use crate::engine::State;
 
@@ -62,17 +62,7 @@ pub fn item(item: &Item, world: &World, household: &Household) -> ItemView {
             view.programme.clone_from(programme);
             view.not_after = Some(time(*not_after));
             let certificate = |(role, fingerprint, place): &(String, obnova_core::Fingerprint, Place)| {
-                let certificate = world.certificate(fingerprint)?;
-                Some(CertificateView {
-                    role: role.clone(),
-                    subject: certificate.subject().to_owned(),
-                    issuer: certificate.issuer().to_owned(),
-                    serial: certificate.serial_hex(),
-                    not_before: time(certificate.not_before),
-                    not_after: time(certificate.not_after),
-                    sha256: fingerprint.to_string(),
-                    place: place.to_string(),
-                })
+                Some(self::certificate(role, world.certificate(fingerprint)?, place))
             };
             view.certificates = Some(certificates.iter().filter_map(certificate).collect());
             if let [(_, _, place), others @ ..] = certificates.as_slice()
@@ -89,6 +79,20 @@ pub fn item(item: &Item, world: &World, household: &Household) -> ItemView {
         }
     }
     view
+}
+
+/// A certificate as it travels.
+pub(super) fn certificate(role: &str, certificate: &Certificate, place: &Place) -> CertificateView {
+    CertificateView {
+        role: role.to_owned(),
+        subject: certificate.subject().to_owned(),
+        issuer: certificate.issuer().to_owned(),
+        serial: certificate.serial_hex(),
+        not_before: time(certificate.not_before),
+        not_after: time(certificate.not_after),
+        sha256: certificate.fingerprint.to_string(),
+        place: place.to_string(),
+    }
 }
 
 /// What a renewal has made, as a person finds it: a file by its path, a card by its name.
@@ -165,7 +169,7 @@ pub fn status(state: &mut State, household: &Household) -> StatusView {
     view
 }
 
-fn next_step(step: &NextStep) -> NextStepView {
+pub(super) fn next_step(step: &NextStep) -> NextStepView {
     NextStepView {
         who: step.who.as_str().into(),
         what: step.what.into(),

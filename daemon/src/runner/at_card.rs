@@ -2,10 +2,10 @@
 //! does is the card's; which step is due is [`steps`](super::steps)'.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use obnova_api::{QuestionView, RulesView};
-use obnova_core::card::{Card, Tries};
+use obnova_api::QuestionView;
+use obnova_core::card::Card;
 use obnova_core::job::{Home, Reservation};
 use obnova_core::{Place, Problem, Step};
 use obnova_secret::Secret;
@@ -13,11 +13,9 @@ use obnova_secret::Secret;
 use super::sitting::{LONGEST, Sitting, TRIES};
 use super::steps::Ground;
 use crate::bus::views;
+use crate::cards::guard::{Guard, Taken};
 use crate::cards::secrets::Secrets;
 use crate::cards::step::{CardAnswer, CardError, CardStep};
-
-/// How long a click waits for the card that it needs.
-const PATIENCE: Duration = Duration::from_mins(10);
 
 /// What a person gave for a card, for this sitting.
 #[derive(Default)]
@@ -38,21 +36,12 @@ impl Ground<'_> {
 
     /// What lies on the card now. A person who has just clicked is asked to insert it, where it is in no reader.
     pub(super) async fn card(&self, sitting: &Sitting, place: &Place) -> Result<Card, Problem> {
-        match self.look(place).await {
-            Err(CardError::Absent {}) => {
-                self.ask_to_insert(sitting, place).await?;
-                self.look(place).await.map_err(|error| self.card_problem(&error, place))
-            }
-            other => other.map_err(|error| self.card_problem(&error, place)),
-        }
+        self.guard(sitting, place).card().await
     }
 
     /// What lies on the card now, asking nobody.
     pub(super) async fn look(&self, place: &Place) -> Result<Card, CardError> {
-        match self.tools.cards.perform(place, CardStep::Look {}, Secrets::default()).await? {
-            CardAnswer::Card { card } => Ok(*card),
-            other => Err(CardError::Failed { detail: format!("answered {other:?} to a look") }),
-        }
+        self.tools.cards.look(place).await
     }
 
     /// Takes a step that needs the PIN. A refused PIN is forgotten, and the same question returns with the tries left.
@@ -91,75 +80,18 @@ impl Ground<'_> {
         if card.pin_pad {
             return Ok(secrets);
         }
-        let pin = self.ask_pin(sitting, place, card).await?;
+        let Taken { pin, last_try } = self.guard(sitting, place).pin(card, &self.uses()).await?;
         sitting.opened.pin = Some((Arc::clone(&pin), Instant::now()));
+        sitting.opened.last_try = last_try;
         secrets.pin = Some(pin);
-        secrets.last_try = sitting.opened.last_try;
+        secrets.last_try = last_try;
         Ok(secrets)
     }
 
-    /// Asks until the PIN is right, the person has enough, or no try is left. The counter is read first, each time.
-    async fn ask_pin(&self, sitting: &mut Sitting, place: &Place, mut card: Card) -> Result<Arc<Secret>, Problem> {
-        let mut question = self.question(place, "pin", &self.uses());
-        let (min, max) = card.pin_length;
-        question.rules = Some(RulesView { min: min.into(), max: max.into(), digits_only: false });
-        question.args = Some([("card".to_owned(), card.label.clone())].into());
-        for _ in 0..TRIES {
-            question.tries_left = match card.pin {
-                Tries::Blocked => return Err(Problem::PinBlocked { card: card.label }),
-                Tries::Left(left) => Some(left.into()),
-                Tries::Unknown => None,
-            };
-            sitting.opened.last_try = false;
-            if card.pin == Tries::Left(1) {
-                self.ask_last_try(sitting, place, &card).await?;
-                sitting.opened.last_try = true;
-            }
-            question.id = crate::random::hex(8);
-            let pin = Arc::new(self.tools.agents.secret(&sitting.whom, &question).await?);
-            let length = pin.chars_count();
-            if length < min.into() || length > max.into() {
-                // Never sent: it could not be right, and would cost a try.
-                question.refused = Some(true);
-                continue;
-            }
-            let secrets = Secrets { pin: Some(Arc::clone(&pin)), last_try: sitting.opened.last_try, ..Secrets::default() };
-            match self.tools.cards.perform(place, CardStep::Verify {}, secrets).await {
-                Ok(_) => return Ok(pin),
-                Err(CardError::WrongPin { .. } | CardError::PinFormat { .. }) => question.refused = Some(true),
-                // The counter was lowered since it was read: it is shown anew.
-                Err(CardError::LastTry {}) => {}
-                Err(error) => return Err(self.card_problem(&error, place)),
-            }
-            card = self.look(place).await.map_err(|error| self.card_problem(&error, place))?;
-        }
-        Err(Problem::Refused {})
-    }
-
-    /// The last try needs a yes of its own.
-    async fn ask_last_try(&self, sitting: &Sitting, place: &Place, card: &Card) -> Result<(), Problem> {
-        let mut question = self.question(place, "pin", &[]);
-        question.about = "last-try".into();
-        question.args = Some([("card".to_owned(), card.label.clone())].into());
-        if self.tools.agents.consent(&sitting.whom, &question).await? { Ok(()) } else { Err(Problem::Refused {}) }
-    }
-
-    /// Ends when the card is there, or with [`Problem::CardAbsent`] when nobody inserts it.
-    async fn ask_to_insert(&self, sitting: &Sitting, place: &Place) -> Result<(), Problem> {
-        let absent = || Problem::CardAbsent { card: self.tools.cards.label(place) };
-        let mut question = self.question(place, "pin", &[]);
-        question.secret = None;
-        question.about = "insert-card".into();
-        question.args = Some([("card".to_owned(), self.tools.cards.label(place))].into());
-        let asked = tokio::time::timeout(PATIENCE, self.tools.agents.confirm_hand_step(&sitting.whom, &question));
-        tokio::select! {
-            () = self.tools.cards.inserted(place) => Ok(()),
-            answer = asked => match answer {
-                Ok(Ok(true)) if self.look(place).await.is_ok() => Ok(()),
-                Ok(Err(problem @ Problem::Internal { .. })) => Err(problem),
-                _ => Err(absent()),
-            },
-        }
+    /// Who asks for the card and its PIN.
+    fn guard<'a>(&'a self, sitting: &'a Sitting, place: &'a Place) -> Guard<'a> {
+        let tools = self.tools;
+        Guard { cards: &tools.cards, agents: &tools.agents, whom: &sitting.whom, place, matter: self.matter() }
     }
 
     /// What the PIN will be used for in this sitting.
@@ -178,17 +110,24 @@ impl Ground<'_> {
         uses
     }
 
-    fn question(&self, place: &Place, secret: &str, uses: &[&str]) -> QuestionView {
+    /// What all questions of this renewal say.
+    fn matter(&self) -> QuestionView {
         QuestionView {
-            id: crate::random::hex(8),
             item: self.job.start.identity.to_string(),
             name: self.job.start.name.clone(),
             about: "renewal".into(),
             job: Some(views::job_path(self.number)),
+            ..QuestionView::default()
+        }
+    }
+
+    fn question(&self, place: &Place, secret: &str, uses: &[&str]) -> QuestionView {
+        QuestionView {
+            id: crate::random::hex(8),
             secret: Some(secret.to_owned()),
             uses: Some(uses.iter().map(|used| (*used).to_owned()).collect()),
             args: Some([("card".to_owned(), self.tools.cards.label(place))].into()),
-            ..QuestionView::default()
+            ..self.matter()
         }
     }
 

@@ -15,7 +15,7 @@ use crate::bus::views;
 use crate::helper::HelperError;
 
 /// How long a secret is kept at the most.
-pub(super) const LONGEST: Duration = Duration::from_mins(5);
+pub(crate) const LONGEST: Duration = Duration::from_mins(5);
 
 /// How often a wrong answer is asked again within one sitting. A file counts no tries; an agent gone mad is stopped here.
 pub(crate) const TRIES: usize = 20;

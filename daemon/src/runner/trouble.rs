@@ -70,7 +70,7 @@ pub(crate) fn card(error: &CardError, card: String) -> Problem {
 }
 
 /// Why a card has no room for new keys beside the old.
-pub(super) fn no_room(why: &NoRoom, card: String) -> Problem {
+pub(crate) fn no_room(why: &NoRoom, card: String) -> Problem {
     match why {
         NoRoom::Kind(kind) => {
             let can = if *kind == CardKind::Retires { "retires" } else { "fixed" };

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use futures_util::future::BoxFuture;
 use obnova_api::dict::Dictionary;
 use obnova_api::{
-    AGENT_PATH, AgentOptions, AgentProxy, BUS_NAME, CertificateView, Error, ItemView, JobView, LogView, MANAGER_PATH,
-    NextStepView, Options, ProblemView, QuestionView, RulesView, StatusView, StepView,
+    AGENT_PATH, AgentOptions, AgentProxy, BUS_NAME, CertificateView, CheckView, Error, ItemView, JobView, LogView,
+    MANAGER_PATH, NextStepView, Options, ProblemView, QuestionView, RulesView, StatusView, StepView,
 };
 use obnova_secret::Secret;
 use tokio::net::UnixStream;
@@ -34,6 +34,8 @@ pub(crate) struct Daemon {
 pub(crate) struct State {
     pub(crate) items: Vec<ItemView>,
     pub(crate) log: Vec<LogView>,
+    /// What the doctor finds.
+    pub(crate) checks: Vec<CheckView>,
     pub(crate) status: StatusView,
     /// What was called, in order.
     pub(crate) calls: Vec<String>,
@@ -74,7 +76,8 @@ impl Daemon {
             first,
             next_wake: Some("2026-10-22T06:00:00Z".into()),
         };
-        let state = State { items, log: story(), status, calls: vec![], script: None, job: None, locked: None, refuses: None };
+        let (log, checks, calls) = (story(), vec![], vec![]);
+        let state = State { items, log, checks, status, calls, script: None, job: None, locked: None, refuses: None };
         let daemon = Self { state: Arc::new(Mutex::new(state)), connection: connection.clone() };
         connection.object_server().at(MANAGER_PATH, Manager(daemon.clone())).await.expect("a free path");
         if connection.is_bus() {
@@ -228,7 +231,7 @@ impl Manager {
         let listed: Vec<&ItemView> = state
             .items
             .iter()
-            .filter(|item| kind.as_ref().map_or(item.kind != "renewal", |kind| item.kind == *kind))
+            .filter(|item| kind.as_ref().map_or(!matches!(item.kind.as_str(), "renewal" | "card"), |kind| item.kind == *kind))
             .filter(|item| all || !ended(item))
             .collect();
         let from = listed.iter().position(|item| item.id == after).map_or(0, |index| index + 1);
@@ -253,6 +256,15 @@ impl Manager {
             }
             (state.script.clone(), state.job.clone(), matches!(action, "renew" | "resume"))
         };
+        if matches!(action, "unblock" | "change-pin")
+            && let Some(script) = &script
+        {
+            script(Run { daemon: self.0.clone(), job: Arc::default() }).await;
+            return match self.0.state().refuses.take() {
+                Some(problem) => Err(Error::Problem(problem)),
+                None => Ok(ObjectPath::from_static_str_unchecked("/").into()),
+            };
+        }
         if !renewing {
             return Ok(ObjectPath::from_static_str_unchecked("/").into());
         }
@@ -299,6 +311,12 @@ impl Manager {
 
     fn status(&self) -> StatusView {
         self.0.state().status.clone()
+    }
+
+    fn doctor(&self, id: &str) -> Vec<CheckView> {
+        let mut state = self.0.state();
+        state.calls.push(format!("doctor {id}"));
+        state.checks.clone()
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "zbus hands it over")]

@@ -195,7 +195,11 @@ fn help() {
     let mut pages = vec![command.render_help().to_string()];
     command.build();
     for verb in command.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
-        pages.push(format!("$ obnova {} --help\n{}", verb.get_name().to_owned(), verb.render_help()));
+        let name = verb.get_name().to_owned();
+        pages.push(format!("$ obnova {name} --help\n{}", verb.render_help()));
+        for below in verb.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
+            pages.push(format!("$ obnova {name} {} --help\n{}", below.get_name().to_owned(), below.render_help()));
+        }
     }
     insta::assert_snapshot!(pages.join("\n"));
 }

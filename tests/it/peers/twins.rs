@@ -6,7 +6,7 @@ mod token;
 use obnova_tests::Scene;
 
 /// Puts a programme of `fixtures/programmes` beside a configuration, which is written, and starts the daemon with both.
-fn configured(scene: &Scene, programme: &str, configuration: &str) -> tokio::process::Command {
+pub(super) fn configured(scene: &Scene, programme: &str, configuration: &str) -> tokio::process::Command {
     let directory = scene.home().join("configuration");
     std::fs::create_dir_all(directory.join("programmes.d")).expect("a directory");
     let source = format!("{}/fixtures/programmes/{programme}.toml", env!("CARGO_MANIFEST_DIR"));

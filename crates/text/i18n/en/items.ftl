@@ -3,6 +3,7 @@
 kind-identity = certificate
 kind-place = file
 kind-renewal = renewal
+kind-card = card
 
 state-valid = valid
 state-expiring = ends soon
@@ -15,6 +16,9 @@ state-changed = changed, password needed
 state-unreadable = cannot be read
 state-empty = no certificate in it
 state-away = not inserted
+state-present = inserted
+state-busy = in use by another program
+state-blocked = PIN blocked
 state-swapping = in the middle of putting the new keys where the old ones were
 state-locked = password needed
 state-broken = damaged
@@ -46,6 +50,7 @@ next-wait = { $who ->
 }
 next-ask-authority = Ask whoever issued it for a new one
 next-repair = See what is wrong
+next-unblock = Open it with the PUK
 # A next step with the last day on which it helps.
 next-by = { $step } by { $date }
 # A next step that somebody else takes.
@@ -54,12 +59,29 @@ next-administrator = For your administrator: { $step }
 # The labels of buttons.
 action-renew = Renew
 action-unlock = Type the password
+action-unblock = Open with the PUK
+action-change-pin = Change the PIN
 action-resume = Continue
 action-cancel = Cancel
 action-snooze = Later
 action-dismiss = Dismiss
 action-seen = Seen
 action-unwatch = Undo
+
+# What is told of a card.
+card-can-moves = makes new keys beside the old ones, and moves them
+card-can-retires = makes new keys beside the old ones only for decryption
+card-can-fixed = has one slot for each key
+card-can-token = holds many keys
+card-tries = { $left ->
+    [unknown] not told
+    [0] blocked
+   *[other] { $left }
+}
+card-key-key = key
+card-key-unknown = something
+card-key-unproven = told only after the PIN
+card-key-free = free
 
 # The deadline beside the end: the first is shown where the two differ.
 ends-both = renew by { $by } · ends { $end }

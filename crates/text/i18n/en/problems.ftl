@@ -1,5 +1,7 @@
 # What went wrong: a sentence that says what happened, and a hint that says what to do.
-# `_quoted` arguments are ready for a shell.
+# `_quoted` arguments are ready for a shell; `$again` is the command that goes on with what was interrupted.
+
+problem-again = obnova resume { $name_quoted } --wait
 
 problem-no-such-item = There is nothing called “{ $id }”.
     .hint = See what there is: obnova list
@@ -27,7 +29,7 @@ problem-invalid-argument = “{ $value }” is not a valid { $argument }.
 problem-refused = No answer was given, so nothing more was done.
     .hint = When it suits you: obnova renewals shows what waits, obnova resume { $name_quoted } --wait goes on
 problem-no-agent = There was a question, and nobody to answer it.
-    .hint = Answer it in a terminal: obnova resume { $name_quoted } --wait
+    .hint = Answer it in a terminal: { $again }
 problem-not-authorized = You are not allowed to do this.
     .hint = Ask the administrator of this computer.
 problem-place-missing = { $path } is not there.
@@ -84,7 +86,7 @@ problem-secret-rules = The new password does not keep the rules: { $digits ->
     [true] { $min } to { $max } digits
    *[other] { $min } to { $max } characters
 }.
-    .hint = Choose one that does: obnova resume { $name_quoted } --wait
+    .hint = Choose one that does: { $again }
 problem-already-renewing = It is already being renewed.
     .hint = See how far it is: obnova renewals
 problem-already-renewed = It has already been renewed: there is a newer certificate.
@@ -121,6 +123,14 @@ problem-bad-descriptor = Descriptor { $value } cannot be read.
     .hint = Open it for reading, for example: obnova renew { $name_quoted } --wait --secret-fd 3 3<answers
 problem-not-a-time = “{ $value }” is not a time.
     .hint = Write a day (2026-11-22), a moment (2026-11-22T08:00:00Z) or a span (3d, 12h)
+problem-no-card = No card is there.
+    .hint = Insert it. If it is inserted, see what is wrong: obnova doctor
+problem-several-cards = There is more than one card: { $ids }.
+    .hint = Say which, by the beginning of its name or number.
+problem-no-such-card = There is no card called “{ $id }”.
+    .hint = See what there is: obnova card list
+problem-card-refused = No answer was given, so nothing on the card was changed.
+    .hint = When it suits you: { $again }
 problem-output = The output could not be written: { $detail }.
     .hint = Look whether the disk is full.
 
@@ -137,9 +147,9 @@ problem-card-busy = The card “{ $card }” is in use by { $program ->
     [unknown] another program
    *[other] { $program }
 }.
-    .hint = Close that program. Then go on: obnova resume { $name_quoted } --wait
+    .hint = Close that program. Then go on: { $again }
 problem-card-opened = Another program has opened the card “{ $card }” with its PIN, so it cannot be told how many tries are left.
-    .hint = Close that program or take the card out and insert it again. Then: obnova resume { $name_quoted } --wait
+    .hint = Close that program or take the card out and insert it again. Then: { $again }
 problem-not-in-front = The reader of the card “{ $card }” belongs to whoever sits at the screen.
     .hint = Log in at this computer itself; Obnova goes on as soon as it may.
 problem-no-card-service = The computer's service for smart cards does not answer: { $detail }.
@@ -149,7 +159,7 @@ problem-wrong-pin = The PIN was wrong. { $left ->
     [1] One try is left before it locks.
    *[other] { $left } tries are left before it locks.
 }
-    .hint = When you are sure of the PIN: obnova resume { $name_quoted } --wait
+    .hint = When you are sure of the PIN: { $again }
 problem-pin-blocked = The PIN of the card “{ $card }” is blocked after too many wrong tries. Its keys are still there.
     .hint = With the PUK from the letter that came with the card: obnova card unblock
 problem-wrong-puk = The PUK was wrong. { $left ->
@@ -178,11 +188,11 @@ problem-card-occupied = On the card “{ $card }”, something lies where the ne
 problem-card-unable = The card “{ $card }” cannot do this: { $what }.
     .hint = Renew at the authority's own page, or ask for a new card.
 problem-not-touched = The card “{ $card }” waited for a touch that did not come.
-    .hint = Touch it when it blinks: obnova resume { $name_quoted } --wait
+    .hint = Touch it when it blinks: { $again }
 problem-card-failed = The card “{ $card }” answered in a way that makes no sense: { $detail }.
-    .hint = Take it out, insert it again, and go on: obnova resume { $name_quoted } --wait
+    .hint = Take it out, insert it again, and go on: { $again }
 problem-module-failed = The program that the card's maker supplies ({ $module }) failed: { $detail }.
-    .hint = Update it, or ask its maker. Then: obnova resume { $name_quoted } --wait
+    .hint = Update it, or ask its maker. Then: { $again }
 problem-card-trial-failed = The new key on the card “{ $card }” did not pass its trial (slot { $spot }). The old one stays in use.
     .hint = Take the card out, insert it again, and go on: obnova resume { $name_quoted } --wait
 problem-twin-missing = The certificate that belongs to it is not there: { $role }.

@@ -80,8 +80,14 @@ question-consent-sittings = { $sittings ->
     [2] You are asked for your PIN now, and once more when the authority has issued: the card is needed twice.
    *[other] You are asked for your PIN once.
 }
-question-last-try = Use the last try for the PIN?
-question-last-try-body = Only one try is left for the PIN of the card “{ $card }”. If it is wrong, the card is blocked until it is opened with the PUK from the letter that came with it.
+question-last-try = { $secret ->
+    [puk] Use the last try for the PUK?
+   *[other] Use the last try for the PIN?
+}
+question-last-try-body = { $secret ->
+    [puk] Only one try is left for the PUK of the card “{ $card }”. If it is wrong, the card cannot be opened any more and has to be replaced.
+   *[other] Only one try is left for the PIN of the card “{ $card }”. If it is wrong, the card is blocked until it is opened with the PUK from the letter that came with it.
+}
 question-last-try-yes = Try it
 question-insert-card = Insert the card “{ $card }”
 question-insert-card-body = It is needed for { $name }. As soon as it is there, this goes on by itself.
@@ -111,7 +117,7 @@ use-make-keys = to make the new keys
 use-sign-requests = to sign what is sent to the authority
 use-store-certificates = to put the new certificates on the card
 use-change-pin = to change it
-use-unblock = to open the card again
+use-unblock = to set a new PIN
 use-look = to see which certificates are in it
 list-two = { $first } and { $second }
 list-more = { $first }, { $second }

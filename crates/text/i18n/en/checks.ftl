@@ -1,0 +1,75 @@
+# What was looked at to see whether a renewal can succeed: a sentence for each, and a hint where something can be done.
+
+check-again = obnova doctor
+check-clock = { $result ->
+    [ok] The clock shows { $now }.
+   *[other] The clock shows { $now }, but Obnova wrote something down at { $written } already.
+}
+    .hint = Set the clock right: all dates depend on it.
+check-card-service = { $service ->
+    [running] The computer's service for smart cards is running.
+    [not-in-front] The computer's service for smart cards serves whoever sits at the screen.
+   *[other] The computer's service for smart cards is not running.
+}
+    .hint = { $service ->
+    [not-in-front] Log in at this computer itself.
+   *[other] Install or start it: sudo systemctl start pcscd.socket
+}
+check-no-reader = No card reader is connected.
+    .hint = Connect the reader in which your card is.
+check-reader = { $card ->
+    [nothing] Reader “{ $reader }”: no card in it.
+   *[other] Reader “{ $reader }”: the card “{ $card }”.
+}
+check-module = The card program { $module } works.
+check-card = The card “{ $card }” { $can ->
+    [moves] makes new keys beside the old ones, and moves them.
+    [retires] makes new keys beside the old ones only for decryption.
+    [fixed] has one slot for each key.
+   *[other] holds many keys.
+}
+check-pin = { $left ->
+    [unknown] The card “{ $card }” does not say how many tries are left for the PIN.
+    [1] One try is left for the PIN of the card “{ $card }”.
+   *[other] { $left } tries are left for the PIN of the card “{ $card }”.
+}
+    .hint = If you are not sure of the PIN, set a new one with the PUK: obnova card unblock
+check-puk = { $left ->
+    [unknown] The card “{ $card }” does not say how many tries are left for the PUK.
+    [0] The PUK of the card “{ $card }” is blocked: a PIN that is forgotten or blocked cannot be replaced.
+    [1] One try is left for the PUK of the card “{ $card }”.
+   *[other] { $left } tries are left for the PUK of the card “{ $card }”.
+}
+    .hint = Keep the PIN well, or ask whoever issued the card for a new one.
+check-keys = { $algorithms ->
+    [none] The card “{ $card }” makes no keys.
+   *[other] The card “{ $card }” makes keys of these kinds: { $algorithms }.
+}
+check-free = Free slots on the card “{ $card }”: { $free }.
+check-unwatched = The card “{ $card }” is not watched.
+    .hint = Watch it: obnova watch { $path_quoted }
+check-foreign = { $what ->
+    [key] On the card “{ $card }”, a key lies in slot { $spot } of which Obnova knows nothing.
+    [unknown] On the card “{ $card }”, something lies in slot { $spot } of which Obnova knows nothing.
+   *[other] On the card “{ $card }”, “{ $what }” lies in slot { $spot }, of which Obnova knows nothing.
+}
+    .hint = Another program may need it. Obnova never takes or deletes it.
+check-places = { $count ->
+    [0] No file and no card is watched yet.
+    [one] The one file or card that is watched can be read.
+   *[other] All { $count } files and cards that are watched can be read.
+}
+check-certificate = { $result ->
+    [ok] The certificate of { $name } ends on { $not_after }.
+   *[other] The certificate of { $name } ended on { $not_after }.
+}
+    .hint = See what comes next: obnova show { $name_quoted }
+check-programme = { $name } is renewed as { $programme }.
+check-twins = { $name }: the { $count } certificates that belong together lie together.
+check-room = The card “{ $card }” has room for { $count ->
+    [one] the new key
+   *[other] the { $count } new keys
+} of { $name } beside the old; { $moves ->
+    [true] the old keys stay on it in slots for old keys.
+   *[other] the old keys stay where they are.
+}

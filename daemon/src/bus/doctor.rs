@@ -1,0 +1,342 @@
+//! Whether renewals can succeed, looked at before one begins: readers, cards, room for new keys, programmes, places, the clock. Changes
+//! nothing, and sends no secret. What is looked at is gathered first; what follows from it is one pure function.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use obnova_api::CheckView;
+use obnova_core::card::{Card, Presence, Room, Spot, Tries};
+use obnova_core::identity::Member;
+use obnova_core::item::{Item, Kind};
+use obnova_core::{Certificate, ItemId, Level, Now, Place, Problem, Programme, World};
+
+use super::{Desk, cards, views};
+use crate::cards::census::Census;
+use crate::cards::readers::Service;
+use crate::cards::step::CardError;
+use crate::engine::journal_problem;
+use crate::journal::Query;
+use crate::runner::trouble;
+
+/// So far the clock may have been set back without a word: clocks are set right all the time.
+const SET_RIGHT: TimeDelta = TimeDelta::hours(1);
+
+impl Desk {
+    /// Looks at everything that a renewal of this item stands on; `None`: of all that is due.
+    pub(super) async fn doctor(&self, of: Option<ItemId>) -> Result<Vec<CheckView>, Problem> {
+        let newest = Query { after: 0, since: None, last: Some(1), limit: 1 };
+        let newest = self.engine.journal().read(newest).await.map_err(|error| journal_problem(&error))?;
+        let written = newest.last().map(|entry| entry.at);
+        let census = self.cards.census().await;
+        let checks = self.engine.read(move |state| {
+            let listing = state.listing(false);
+            let scope = Scope::new(of, &listing, &census, &state.world, state.now())?;
+            let subject = Subject { world: &state.world, now: state.now(), census: &census, written, listing: &listing };
+            Ok(checks(&subject, &scope))
+        });
+        checks.await?
+    }
+}
+
+/// What is known.
+struct Subject<'a> {
+    world: &'a World,
+    now: Now,
+    census: &'a Census,
+    /// When the journal was last written.
+    written: Option<DateTime<Utc>>,
+    /// The items that are shown.
+    listing: &'a [ItemId],
+}
+
+/// What is asked for.
+struct Scope {
+    /// The identities whose renewal is looked at.
+    identities: Vec<ItemId>,
+    /// Only these cards and places; `None`: all.
+    only: Option<BTreeSet<Place>>,
+}
+
+impl Scope {
+    fn new(of: Option<ItemId>, listing: &[ItemId], census: &Census, world: &World, now: Now) -> Result<Self, Problem> {
+        let Some(id) = of else {
+            let items = listing.iter().filter_map(|id| world.item(*id, now));
+            let due = items.filter(|item| item.level > Level::Ok && matches!(item.kind, Kind::Identity { .. }));
+            return Ok(Self { identities: due.map(|item| item.id).collect(), only: None });
+        };
+        let only = |places: Vec<Place>| Some(places.into_iter().collect());
+        match world.item(id, now).map(|item| item.kind) {
+            Some(Kind::Identity { .. }) => Ok(Self { identities: vec![id], only: only(world.places_of_item(id)) }),
+            Some(Kind::Renewal { identity, .. }) => {
+                Ok(Self { identities: vec![identity], only: only(world.places_of_item(identity)) })
+            }
+            Some(Kind::Place(place)) => Ok(Self { identities: Vec::new(), only: only(vec![place]) }),
+            None => {
+                let seen = world.places().chain(census.cards.iter().map(|card| &card.place));
+                let place = seen.into_iter().find(|place| world.place_id(place) == id).cloned();
+                let place = place.ok_or_else(|| Problem::NoSuchItem { id: id.to_string() })?;
+                Ok(Self { identities: Vec::new(), only: Some(BTreeSet::from([place])) })
+            }
+        }
+    }
+
+    fn covers(&self, place: &Place) -> bool {
+        self.only.as_ref().is_none_or(|only| only.iter().any(|wanted| place.is_within(wanted)))
+    }
+
+    /// Whether readers and modules matter for it.
+    fn needs_cards(&self) -> bool {
+        self.only.as_ref().is_none_or(|only| only.iter().any(|place| place.scheme().is_card()))
+    }
+}
+
+fn checks(subject: &Subject<'_>, scope: &Scope) -> Vec<CheckView> {
+    let mut checks = vec![clock(subject)];
+    if scope.needs_cards() {
+        checks.extend(readers(subject));
+        checks.extend(subject.census.modules.iter().map(|(path, error)| module(&path.display().to_string(), error.as_ref())));
+        for card in subject.census.cards.iter().filter(|card| scope.covers(&card.place)) {
+            checks.extend(of_card(subject, card));
+        }
+        // Where an identity is asked about, its card is looked for with it.
+        for place in scope.only.iter().flatten().filter(|place| place.scheme().is_card() && scope.identities.is_empty()) {
+            if let Err(problem) = here(subject.census, place) {
+                checks.push(failed(check("card", Level::Ok, [("card", place.name())]), Level::Warning, &problem));
+            }
+        }
+    }
+    checks.extend(places(subject, scope));
+    for id in &scope.identities {
+        if let Some(item) = subject.world.item(*id, subject.now) {
+            checks.extend(of_identity(subject, &item));
+        }
+    }
+    checks
+}
+
+/// A clock that has gone back makes every date wrong.
+fn clock(subject: &Subject<'_>) -> CheckView {
+    let now = subject.now.to_utc();
+    match subject.written.filter(|written| *written > now + SET_RIGHT) {
+        Some(written) => check("clock", Level::Warning, [("now", views::time(now)), ("written", views::time(written))]),
+        None => check("clock", Level::Ok, [("now", views::time(now))]),
+    }
+}
+
+fn readers(subject: &Subject<'_>) -> Vec<CheckView> {
+    let Subject { census, world, .. } = subject;
+    let Some(service) = census.service else { return Vec::new() };
+    let wanted = if world.watches().any(|place| place.scheme().is_card()) { Level::Warning } else { Level::Notice };
+    let (word, level) = match service {
+        Service::Running => ("running", Level::Ok),
+        Service::Absent => ("absent", wanted),
+        Service::NotInFront => ("not-in-front", Level::Notice),
+    };
+    let mut checks = vec![check("card-service", level, [("service", word.to_owned())])];
+    if census.readers.is_empty() && service == Service::Running {
+        checks.push(check("no-reader", wanted, []));
+    }
+    for reader in &census.readers {
+        let obstacle = census.obstacles.iter().find(|obstacle| obstacle.reader == reader.name);
+        let card = census.cards.iter().find(|card| card.reader == reader.name);
+        let holds = match (card, obstacle) {
+            (Some(card), _) => card.label.clone(),
+            (None, Some(_)) => "unknown".to_owned(),
+            (None, None) => "nothing".to_owned(),
+        };
+        let view = check("reader", Level::Ok, [("reader", reader.name.clone()), ("card", holds)]);
+        checks.push(match obstacle.filter(|_| card.is_none()) {
+            Some(obstacle) => {
+                let label = obstacle.place.as_ref().map_or_else(|| reader.name.clone(), Place::name);
+                failed(view, Level::Warning, &trouble::card(&obstacle.error, label))
+            }
+            None => view,
+        });
+    }
+    checks
+}
+
+fn module(path: &str, error: Option<&CardError>) -> CheckView {
+    let view = check("module", Level::Ok, [("module", path.to_owned())]);
+    match error {
+        Some(error) => failed(view, Level::Warning, &trouble::card(error, String::new())),
+        None => view,
+    }
+}
+
+fn of_card(subject: &Subject<'_>, card: &Card) -> Vec<CheckView> {
+    let world = subject.world;
+    let id = world.place_id(&card.place).to_string();
+    let named = |what: &str, level, name: &str, value: String| {
+        let view = check(what, level, [("card", card.label.clone()), (name, value)]);
+        CheckView { item: Some(id.clone()), ..view }
+    };
+    let mut checks = vec![named("card", Level::Ok, "can", cards::kind(card.kind).to_owned())];
+    let label = || card.label.clone();
+    checks.push(match card.pin {
+        Tries::Blocked => {
+            failed(named("pin", Level::Ok, "left", "0".into()), Level::Critical, &Problem::PinBlocked { card: label() })
+        }
+        Tries::Left(left) => named("pin", if left == 1 { Level::Warning } else { Level::Ok }, "left", left.to_string()),
+        Tries::Unknown => named("pin", Level::Ok, "left", "unknown".into()),
+    });
+    checks.push(match (card.puk, card.pin) {
+        (Tries::Blocked, Tries::Blocked) => {
+            failed(named("puk", Level::Ok, "left", "0".into()), Level::Critical, &Problem::PukBlocked { card: label() })
+        }
+        (Tries::Blocked, _) => named("puk", Level::Warning, "left", "0".into()),
+        (Tries::Left(left), _) => named("puk", if left == 1 { Level::Notice } else { Level::Ok }, "left", left.to_string()),
+        (Tries::Unknown, _) => named("puk", Level::Ok, "left", "unknown".into()),
+    });
+    let algorithms: Vec<String> = card.algorithms.iter().map(ToString::to_string).collect();
+    let algorithms = if algorithms.is_empty() { "none".to_owned() } else { algorithms.join(", ") };
+    checks.push(named("keys", Level::Ok, "algorithms", algorithms));
+    if let Some(free) = card.room() {
+        checks.push(named("free", Level::Ok, "free", free.to_string()));
+    }
+    if !cards::is_watched(world, &card.place) {
+        // Nothing on it is known then: to name every key as a stranger's would say nothing.
+        checks.push(named("unwatched", Level::Notice, "path", card.place.to_string()));
+        return checks;
+    }
+    for state in card.spots.iter().filter(|state| !world.explains(&card.place, state)) {
+        let certificate = state.certificate.as_ref().and_then(|der| Certificate::from_der(&der.0).ok());
+        let what = match (&certificate, &state.key) {
+            (Some(certificate), _) => certificate.name().to_owned(),
+            (None, Presence::Key(_)) => "key".to_owned(),
+            (None, _) => "unknown".to_owned(),
+        };
+        let view = named("foreign", Level::Notice, "spot", state.spot.to_string());
+        checks.push(with(view, "what", what));
+    }
+    checks
+}
+
+/// The places that cannot be read.
+fn places(subject: &Subject<'_>, scope: &Scope) -> Vec<CheckView> {
+    let world = subject.world;
+    let items = subject.listing.iter().filter_map(|id| world.item(*id, subject.now));
+    let unreadable = items.filter_map(|item| {
+        let problem = item.problem.clone()?;
+        let place = match &item.kind {
+            Kind::Place(place) => place.clone(),
+            // While it is being renewed, the problem is the renewal's.
+            Kind::Identity { certificates, job: None, .. } => certificates.first()?.2.clone(),
+            _ => return None,
+        };
+        let view = check("place", Level::Ok, [("name", item.name), ("path", place.shown())]);
+        let view = CheckView { item: Some(item.id.to_string()), ..view };
+        scope.covers(&place).then(|| failed(view, Level::Warning, &problem))
+    });
+    let unreadable: Vec<CheckView> = unreadable.collect();
+    if unreadable.is_empty() {
+        let watched = world.watches().filter(|place| scope.covers(place)).count();
+        return vec![check("places", Level::Ok, [("count", watched.to_string())])];
+    }
+    unreadable
+}
+
+fn of_identity(subject: &Subject<'_>, item: &Item) -> Vec<CheckView> {
+    let world = subject.world;
+    let Kind::Identity { not_after, .. } = &item.kind else { return Vec::new() };
+    let members = world.current(item.id);
+    let named = |what: &str, level| {
+        let view = check(what, level, [("name", item.name.clone())]);
+        CheckView { item: Some(item.id.to_string()), ..view }
+    };
+    let ended = *not_after < subject.now;
+    let level = if ended { Level::Critical } else { Level::Ok };
+    let mut checks = vec![with(named("certificate", level), "not_after", views::time(*not_after))];
+    let Some(programme) = members.first().and_then(|first| world.programme_of(first.certificate)) else {
+        checks.push(failed(named("programme", Level::Ok), Level::Warning, &Problem::NoProgramme {}));
+        return checks;
+    };
+    checks.push(with(named("programme", Level::Ok), "programme", programme.name.clone()));
+    let places: Vec<Option<Place>> =
+        members.iter().map(|member| world.places_of(&member.certificate.fingerprint).into_iter().next()).collect();
+    if programme.matching.len() > 1 {
+        checks.push(match twins(programme, &members, &places) {
+            Ok(()) => with(named("twins", Level::Ok), "count", programme.matching.len().to_string()),
+            Err(problem) => failed(named("twins", Level::Ok), Level::Warning, &problem),
+        });
+    }
+    for (member, place) in members.iter().zip(&places) {
+        if let Some(place) = place.as_ref().filter(|_| !member.key_held) {
+            checks.push(failed(named("key", Level::Ok), Level::Warning, &Problem::NoKey { path: place.shown() }));
+        }
+    }
+    if let Some(place) = places.into_iter().flatten().next().filter(|place| place.scheme().is_card()) {
+        checks.push(match at_card(subject, programme, &members, &place) {
+            Ok((card, rooms)) => {
+                let view = with(named("room", Level::Ok), "card", card.label.clone());
+                let view = with(view, "moves", rooms.iter().any(|room| room.archive.is_some()).to_string());
+                with(view, "count", rooms.len().to_string())
+            }
+            Err(problem) => failed(named("room", Level::Ok), Level::Warning, &problem),
+        });
+    }
+    checks
+}
+
+/// All roles are there, in one place.
+fn twins(programme: &Programme, members: &[Member<'_>], places: &[Option<Place>]) -> Result<(), Problem> {
+    for rule in &programme.matching {
+        let member = members.iter().position(|member| member.role == rule.role);
+        let member = member.ok_or_else(|| Problem::TwinMissing { role: rule.role.clone() })?;
+        if places[member] != places[0] {
+            return Err(Problem::TwinsApart { role: rule.role.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// The card is here, and has room for the new keys beside the old: what a renewal would set aside, without setting it aside.
+fn at_card<'a>(
+    subject: &Subject<'a>,
+    programme: &Programme,
+    members: &[Member<'_>],
+    place: &Place,
+) -> Result<(&'a Card, Vec<Room>), Problem> {
+    let card = here(subject.census, place)?;
+    let mut olds = Vec::new();
+    for member in members {
+        let certificate = member.certificate;
+        let here = |der: &[u8]| obnova_core::Fingerprint::of(der) == certificate.fingerprint;
+        let spot = card.spots.iter().find(|state| state.certificate.as_ref().is_some_and(|der| here(&der.0)));
+        let gone = || Problem::CardKeyGone { card: card.label.clone(), spot: member.role.to_owned() };
+        let algorithm = programme.key.algorithm.successor(certificate.key);
+        let unsupported = || Problem::UnsupportedKey { algorithm: certificate.key.to_string() };
+        olds.push((spot.ok_or_else(gone)?.spot.clone(), algorithm.ok_or_else(unsupported)?));
+    }
+    let mut fresh = 0..;
+    let fresh = || Spot(fresh.next().map_or_else(String::new, |number: u32| format!("{number:02x}")));
+    let rooms = card.reserve(&olds, fresh).map_err(|why| trouble::no_room(&why, card.label.clone()))?;
+    Ok((card, rooms))
+}
+
+/// The card of this place, or why there is none.
+fn here<'a>(census: &'a Census, place: &Place) -> Result<&'a Card, Problem> {
+    census.cards.iter().find(|card| card.place.is_within(place)).ok_or_else(|| {
+        let obstacle = census.obstacles.iter().find(|obstacle| obstacle.place.as_ref() == Some(place));
+        let error = obstacle.map_or(CardError::Absent {}, |obstacle| obstacle.error.clone());
+        trouble::card(&error, place.name())
+    })
+}
+
+fn check<const N: usize>(check: &str, level: Level, args: [(&str, String); N]) -> CheckView {
+    CheckView {
+        check: check.to_owned(),
+        state: views::level(level).as_str().to_owned(),
+        args: args.map(|(name, value)| (name.to_owned(), value)).into(),
+        ..CheckView::default()
+    }
+}
+
+fn with(mut view: CheckView, name: &str, value: String) -> CheckView {
+    view.args.insert(name.to_owned(), value);
+    view
+}
+
+fn failed(view: CheckView, level: Level, problem: &Problem) -> CheckView {
+    CheckView { state: views::level(level).as_str().to_owned(), problem: Some(views::problem(problem)), ..view }
+}
