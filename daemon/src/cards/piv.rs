@@ -15,8 +15,7 @@ mod management;
 mod object;
 mod pin;
 mod promote;
-#[cfg(test)]
-mod simulated;
+pub mod simulated;
 mod slot;
 #[cfg(test)]
 mod tests;

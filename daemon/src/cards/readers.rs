@@ -8,6 +8,7 @@
 mod holder;
 mod pad;
 mod service;
+pub mod simulated;
 mod transaction;
 mod watcher;
 
@@ -25,6 +26,7 @@ use tokio::time::timeout;
 
 use super::secrets::Secrets;
 use super::step::{CardAnswer, CardError, CardStep};
+use simulated::SimulatedReader;
 
 /// How long another process may hold a card before that is said.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -88,9 +90,18 @@ pub enum Service {
 #[derive(Debug)]
 pub struct Readers {
     shared: Arc<Shared>,
-    watcher: watcher::Watcher,
+    source: Source,
     /// By reader. A step waits for its turn here before it counts as waiting for others.
     queues: Mutex<BTreeMap<String, Arc<Queue>>>,
+}
+
+/// Whose readers they are.
+#[derive(Debug)]
+enum Source {
+    /// This machine's.
+    Service(watcher::Watcher),
+    /// Nobody's.
+    Simulated(SimulatedReader),
 }
 
 /// What the watcher notes and everybody reads.
@@ -171,7 +182,17 @@ impl Readers {
         let state = Mutex::new(State { service: Service::Absent, readers: BTreeMap::new() });
         let shared = Arc::new(Shared { state, events });
         let watcher = watcher::Watcher::start(Arc::clone(&shared))?;
-        Ok((Self { shared, watcher, queues: Mutex::default() }, received))
+        Ok((Self { shared, source: Source::Service(watcher), queues: Mutex::default() }, received))
+    }
+
+    /// One reader of software, in the place of all of the machine's.
+    pub fn simulated(reader: &SimulatedReader) -> (Self, mpsc::UnboundedReceiver<ReaderEvent>) {
+        let (events, received) = mpsc::unbounded_channel();
+        let readers = BTreeMap::from([(simulated::NAME.to_owned(), Seat::default())]);
+        let state = Mutex::new(State { service: Service::Running, readers });
+        let shared = Arc::new(Shared { state, events });
+        reader.tell(&shared);
+        (Self { shared, source: Source::Simulated(reader.clone()), queues: Mutex::default() }, received)
     }
 
     /// Whether there is a card service.
@@ -283,12 +304,18 @@ impl Readers {
             return Ok(Arc::clone(queue));
         }
         let (jobs, received) = channel();
-        let (control, events) = (self.watcher.control(), self.shared.events.clone());
-        let name = reader.to_owned();
-        std::thread::Builder::new()
-            .name("card reader".to_owned())
-            .spawn(move || transaction::serve(&name, &received, &control, &events))
-            .map_err(|error| CardError::Failed { detail: format!("no thread for the reader: {error}") })?;
+        let thread = std::thread::Builder::new().name("card reader".to_owned());
+        let spawned = match &self.source {
+            Source::Service(watcher) => {
+                let (name, control, events) = (reader.to_owned(), watcher.control(), self.shared.events.clone());
+                thread.spawn(move || transaction::serve(&name, &received, &control, &events))
+            }
+            Source::Simulated(reader) => {
+                let reader = reader.clone();
+                thread.spawn(move || reader.serve(&received))
+            }
+        };
+        spawned.map_err(|error| CardError::Failed { detail: format!("no thread for the reader: {error}") })?;
         let queue = Arc::new(Queue { turn: tokio::sync::Mutex::default(), jobs });
         queues.insert(reader.to_owned(), Arc::clone(&queue));
         Ok(queue)
@@ -297,7 +324,9 @@ impl Readers {
 
 impl Drop for Readers {
     fn drop(&mut self) {
-        self.watcher.stop();
+        if let Source::Service(watcher) = &mut self.source {
+            watcher.stop();
+        }
     }
 }
 

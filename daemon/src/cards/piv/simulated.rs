@@ -1,43 +1,68 @@
-//! A PIV card without arithmetic: all of the commands, none of the mathematics. It holds the rules that a real card may not
-//! enforce (a key is never made over a key), and fails where a test wants it to.
+//! A PIV card in software: all of the commands, and of the mathematics none, which whoever makes it brings along. It notes where
+//! a rule is broken that a real card may not enforce (a key is never made over a key), and fails where it is told to.
+
+mod fault;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::management::{Cipher, FACTORY};
-use super::tlv::{find, joined, object};
+use super::tlv::{find, object};
 use super::{Transmit, TransportError};
 
-/// The kinds of card, as FACTS tell them apart.
+pub use fault::{Fault, Hang};
+
+/// The kinds of card that differ in what they tell and do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// A `YubiKey` 5.7: tells its keys, and moves them.
     YubiKey,
+    /// A `YubiKey` before that: tells its keys.
     OldYubiKey,
+    /// Tells nothing, and calls itself 6.6.6.
     Nitrokey,
+    /// What the standard has, and nothing else.
     Plain,
 }
 
+/// A private key, as the card keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) algorithm: u8,
-    pub(super) pin: u8,
-    pub(super) touch: u8,
-    pub(super) seed: u32,
+pub struct Key {
+    /// The reference of its kind (SP 800-78-5, table 9).
+    pub algorithm: u8,
+    /// When the PIN is demanded, as Yubico numbers it: 1 never, 2 once, 3 always.
+    pub pin: u8,
+    /// When a touch is demanded: 1 never, 2 always.
+    pub touch: u8,
+    /// What tells it from others: its name with the [`Arithmetic`].
+    pub seed: u32,
 }
 
-/// What goes wrong instead of a command.
-#[derive(Clone, Debug)]
-pub(super) enum Fault {
-    /// The card is pulled before the command, or after it.
-    Pulled { after: bool },
-    /// The reader fails.
-    Broken { after: bool },
-    /// The card says this, without doing it or after it.
-    Says { after: bool, answer: Vec<u8> },
+/// The mathematics of keys, each known by its seed and made when it is first named.
+pub trait Arithmetic: fmt::Debug + Send + Sync {
+    /// The objects inside of `7F49` (SP 800-73-4 part 2, table 11); empty if there is no such kind of key.
+    fn public_half(&self, algorithm: u8, seed: u32) -> Vec<u8>;
+
+    /// Signs a digest (ECDSA, as DER), or raises to the private exponent (RSA, without padding).
+    fn apply(&self, algorithm: u8, seed: u32, input: &[u8]) -> Option<Vec<u8>>;
+
+    /// Agrees with the other side's uncompressed point: the shared coordinate.
+    fn agree(&self, algorithm: u8, seed: u32, point: &[u8]) -> Option<Vec<u8>>;
 }
 
+/// A command that came: instruction, P1, P2 and length of its data.
+pub type Sent = (u8, u8, u8, usize);
+
+/// The seed of the first key that a card makes itself; those that are put into it have lower ones.
+pub const FIRST_MADE: u32 = 101;
+
+/// Where MOVE KEY moves a key that is to be no more.
+const DELETED: u8 = 0xFF;
+
+/// What it forgets without power.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Power {
     pin: bool,
@@ -48,35 +73,57 @@ struct Power {
     rest: Vec<u8>,
 }
 
+/// The card. A clone has the same keys and goes its own way.
 #[derive(Clone, Debug)]
-pub(super) struct SimulatedCard {
-    pub(super) kind: Kind,
-    pub(super) keys: BTreeMap<u8, Key>,
-    pub(super) objects: BTreeMap<Vec<u8>, Vec<u8>>,
-    pub(super) pin: [u8; 8],
-    pub(super) puk: [u8; 8],
-    pub(super) pin_left: u8,
-    pub(super) puk_left: u8,
-    pub(super) management: (u8, Vec<u8>),
-    pub(super) pad: Option<[u8; 8]>,
-    /// What the next decryption gives.
-    pub(super) decrypted: Option<Vec<u8>>,
+pub struct SimulatedCard {
+    /// What it does and tells.
+    pub kind: Kind,
+    /// Its keys, by slot.
+    pub keys: BTreeMap<u8, Key>,
+    /// Its objects, by identifier.
+    pub objects: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The PIN, filled up.
+    pub pin: [u8; 8],
+    /// The PUK, filled up.
+    pub puk: [u8; 8],
+    /// Tries at the PIN, of three.
+    pub pin_left: u8,
+    /// Tries at the PUK, of three.
+    pub puk_left: u8,
+    /// The management key and its kind.
+    pub management: (u8, Vec<u8>),
+    /// What is typed on the reader's pad, if it has one.
+    pub pad: Option<[u8; 8]>,
+    /// What the next use of a key gives, whatever the arithmetic says.
+    pub decrypted: Option<Vec<u8>>,
     /// What was last given to a private key.
-    pub(super) input: Vec<u8>,
+    pub input: Vec<u8>,
+    /// How often each key was used, by its seed.
+    pub used: BTreeMap<u32, usize>,
     /// Nobody touches it.
-    pub(super) untouched: bool,
-    pub(super) fault: Option<(usize, Fault)>,
-    pub(super) present: bool,
-    /// Instruction, P1, P2 and length of the data of each command.
-    pub(super) log: Vec<(u8, u8, u8, usize)>,
-    pub(super) sent: usize,
-    pub(super) resets: usize,
+    pub untouched: bool,
+    /// What happens at the APDU with this number, of which the first is 1.
+    pub fault: Option<(usize, Fault)>,
+    /// Whether it is in the reader.
+    pub present: bool,
+    /// The commands that it was sent, but for what was not executed.
+    pub log: Vec<Sent>,
+    /// The first five bytes of each APDU that came.
+    pub came: Vec<[u8; 5]>,
+    /// How many APDUs came; pieces of a chain and GET RESPONSE count, too.
+    pub sent: usize,
+    /// How often it was reset.
+    pub resets: usize,
+    /// What it should never have been told to do, in technical words.
+    pub harm: Vec<String>,
     seeds: u32,
     power: Power,
+    arithmetic: Arc<dyn Arithmetic>,
 }
 
 impl SimulatedCard {
-    pub(super) fn new(kind: Kind) -> Self {
+    /// An empty one with PIN 123456, PUK 12345678 and the factory's management key.
+    pub fn new(kind: Kind, arithmetic: Arc<dyn Arithmetic>) -> Self {
         let guid = object(0x34, &[0xA5; 16]);
         Self {
             kind,
@@ -90,52 +137,77 @@ impl SimulatedCard {
             pad: None,
             decrypted: None,
             input: Vec::new(),
+            used: BTreeMap::new(),
             untouched: false,
             fault: None,
             present: true,
             log: Vec::new(),
+            came: Vec::new(),
             sent: 0,
             resets: 0,
-            seeds: 100,
+            harm: Vec::new(),
+            seeds: FIRST_MADE - 1,
             power: Power::default(),
+            arithmetic,
         }
     }
 
     /// Puts a key into a slot.
-    pub(super) fn with_key(mut self, slot: u8, algorithm: u8, pin: u8, seed: u32) -> Self {
+    #[must_use]
+    pub fn with_key(mut self, slot: u8, algorithm: u8, pin: u8, seed: u32) -> Self {
         self.keys.insert(slot, Key { algorithm, pin, touch: 1, seed });
         self
     }
 
-    /// Puts a certificate beside a slot.
-    pub(super) fn with_certificate(mut self, slot: u8, der: &[u8]) -> Self {
-        self.objects.insert(object_of(slot), super::object::certificate(der).to_vec());
+    /// Puts a certificate (DER) beside a slot; nowhere, if it is no slot.
+    #[must_use]
+    pub fn with_certificate(mut self, slot: u8, der: &[u8]) -> Self {
+        if let Some(id) = object_of(slot) {
+            self.objects.insert(id, super::object::certificate(der).to_vec());
+        }
         self
     }
 
-    /// After it was pulled.
-    pub(super) fn reinsert(&mut self) {
+    /// Inserts it again after it was pulled; nothing goes wrong any more.
+    pub fn reinsert(&mut self) {
         self.power = Power::default();
         self.present = true;
         self.fault = None;
     }
 
+    /// The certificate (DER) beside a slot.
+    pub fn certificate(&self, slot: u8) -> Option<Vec<u8>> {
+        match super::object::Stored::parse(self.objects.get(&object_of(slot)?)?) {
+            super::object::Stored::Certificate(der) => Some(der),
+            _ => None,
+        }
+    }
+
     /// What lasts without power.
+    #[cfg(test)]
     pub(super) fn lasting(&self) -> (BTreeMap<u8, Key>, BTreeMap<Vec<u8>, Vec<u8>>) {
         (self.keys.clone(), self.objects.clone())
     }
 
+    /// It is out of the reader, and without power.
+    pub fn pull(&mut self) {
+        self.power = Power::default();
+        self.present = false;
+    }
+
     /// Somebody else has verified the PIN.
+    #[cfg(test)]
     pub(super) fn open_elsewhere(&mut self) {
         self.power.pin = true;
     }
 
     /// Whether anybody could now use a key that wants the PIN once.
-    pub(super) fn is_open(&self) -> bool {
+    pub fn is_open(&self) -> bool {
         self.power.pin
     }
 
-    pub(super) fn count(&self, instruction: u8) -> usize {
+    /// How many commands of this instruction were executed.
+    pub fn count(&self, instruction: u8) -> usize {
         self.log.iter().filter(|(sent, ..)| *sent == instruction).count()
     }
 
@@ -143,7 +215,7 @@ impl SimulatedCard {
         let [class, instruction, p1, p2, body @ ..] = apdu else { return vec![0x67, 0] };
         let data = match body {
             [] | [_] => &[][..],
-            [length, rest @ ..] => &rest[..usize::from(*length)],
+            [length, rest @ ..] => &rest[..usize::from(*length).min(rest.len())],
         };
         if *instruction == 0xC0 {
             return self.piece(Vec::new(), 0x9000, true);
@@ -218,7 +290,7 @@ impl SimulatedCard {
                     part(1, &[key.algorithm]),
                     part(2, &[key.pin, key.touch]),
                     part(3, &[1]),
-                    part(4, &public_half(key.algorithm, key.seed)),
+                    part(4, &self.arithmetic.public_half(key.algorithm, key.seed)),
                 ],
             },
         };
@@ -229,9 +301,15 @@ impl SimulatedCard {
         if !self.power.administrator {
             return (vec![], 0x6982);
         }
-        assert!(!self.keys.contains_key(&to), "a key was moved over a key in {to:02x}");
+        if to != DELETED && self.keys.contains_key(&to) {
+            self.harm.push(format!("a key was moved over a key in {to:02x}"));
+        }
         let Some(key) = self.keys.remove(&from) else { return (vec![], 0x6A88) };
-        self.keys.insert(to, key);
+        if to == DELETED {
+            self.harm.push(format!("the key in {from:02x} was deleted"));
+        } else {
+            self.keys.insert(to, key);
+        }
         (vec![], 0x9000)
     }
 
@@ -247,10 +325,11 @@ impl SimulatedCard {
     }
 
     fn change(&mut self, data: &[u8]) -> (Vec<u8>, u16) {
-        let (status, left) = tried(self.pin_left, data[..8] == self.pin);
+        let Some((old, new)) = two_secrets(data) else { return (vec![], 0x6700) };
+        let (status, left) = tried(self.pin_left, old == self.pin);
         self.pin_left = left;
         if status == 0x9000 {
-            self.pin.copy_from_slice(&data[8..]);
+            self.pin = new;
             self.power.pin = true;
         }
         // Some say no more than that it was wrong.
@@ -259,17 +338,18 @@ impl SimulatedCard {
     }
 
     fn unblock(&mut self, data: &[u8]) -> (Vec<u8>, u16) {
-        let (status, left) = tried(self.puk_left, data[..8] == self.puk);
+        let Some((puk, new)) = two_secrets(data) else { return (vec![], 0x6700) };
+        let (status, left) = tried(self.puk_left, puk == self.puk);
         self.puk_left = left;
         if status == 0x9000 {
-            self.pin.copy_from_slice(&data[8..]);
+            self.pin = new;
             self.pin_left = 3;
         }
         (vec![], status)
     }
 
     fn get(&self, data: &[u8]) -> (Vec<u8>, u16) {
-        let id = find(&[0x5C], data).expect("an object is asked for");
+        let Some(id) = find(&[0x5C], data) else { return (vec![], 0x6A80) };
         if id == [0x5F, 0xC1, 0x09] && !self.power.pin {
             return (vec![], 0x6982);
         }
@@ -283,7 +363,7 @@ impl SimulatedCard {
         if !self.power.administrator {
             return (vec![], 0x6982);
         }
-        let (id, content) = (find(&[0x5C], data).expect("an id"), find(&[0x53], data).expect("a content"));
+        let (Some(id), Some(content)) = (find(&[0x5C], data), find(&[0x53], data)) else { return (vec![], 0x6A80) };
         if content.len() > 3052 {
             return (vec![], 0x6A84);
         }
@@ -302,9 +382,11 @@ impl SimulatedCard {
         if self.kind == Kind::Plain && slot < 0x9A {
             return (vec![], 0x6A86);
         }
-        assert!(!self.keys.contains_key(&slot), "a key was made over a key in {slot:02x}");
-        let algorithm = find(&[0xAC, 0x80], data).expect("an algorithm")[0];
-        let said = |tag| find(&[0xAC, tag], data).map(|policy| policy[0]);
+        if self.keys.contains_key(&slot) {
+            self.harm.push(format!("a key was made over a key in {slot:02x}"));
+        }
+        let said = |tag| find(&[0xAC, tag], data).and_then(|value| value.first()).copied();
+        let Some(algorithm) = said(0x80) else { return (vec![], 0x6A80) };
         let usual = match slot {
             0x9C => 3,
             0x9E => 1,
@@ -312,7 +394,7 @@ impl SimulatedCard {
         };
         self.seeds += 1;
         let key = Key { algorithm, pin: said(0xAA).unwrap_or(usual), touch: said(0xAB).unwrap_or(1), seed: self.seeds };
-        let public = public_half(algorithm, key.seed);
+        let public = self.arithmetic.public_half(algorithm, key.seed);
         self.keys.insert(slot, key);
         (object(0x7F49, &public).to_vec(), 0x9000)
     }
@@ -322,12 +404,13 @@ impl SimulatedCard {
         if algorithm != *right {
             return (vec![], 0x6A86);
         }
-        let cipher = Cipher::new(algorithm, key).expect("a key that fits");
+        let Some(cipher) = Cipher::new(algorithm, key) else { return (vec![], 0x6A80) };
+        let encrypt = |block: &[u8]| cipher.encrypt(block).map(|block| block.to_vec()).unwrap_or_default();
         let part = |tag| find(&[0x7C, tag], data);
         match (part(0x80), part(0x81)) {
             (Some([]), None) => {
                 let witness = vec![0x5A; if algorithm == 0x03 { 8 } else { 16 }];
-                let shown = object(0x7C, &object(0x80, &cipher.encrypt(&witness).expect("a block"))).to_vec();
+                let shown = object(0x7C, &object(0x80, &encrypt(&witness))).to_vec();
                 self.power.witness = Some(witness);
                 (shown, 0x9000)
             }
@@ -336,7 +419,7 @@ impl SimulatedCard {
                     return (vec![], 0x6982);
                 }
                 self.power.administrator = true;
-                (object(0x7C, &object(0x82, &cipher.encrypt(challenge).expect("a block"))).to_vec(), 0x9000)
+                (object(0x7C, &object(0x82, &encrypt(challenge))).to_vec(), 0x9000)
             }
             _ => (vec![], 0x6A80),
         }
@@ -358,20 +441,21 @@ impl SimulatedCard {
             0x07 => 256,
             0x11 => 32,
             0x14 => 48,
-            other => panic!("no key of {other:02x} is used"),
-        };
-        let answer = match (find(&[0x7C, 0x81], data), find(&[0x7C, 0x85], data)) {
-            (Some(input), None) if key.algorithm == algorithm && input.len() == length => {
-                self.input = input.to_vec();
-                match self.decrypted.take() {
-                    Some(plain) => plain,
-                    None if algorithm == 0x07 => input.iter().rev().copied().collect(),
-                    None => object(0x30, &joined(&[&object(2, &[1; 20]), &object(2, &[2; 20])])).to_vec(),
-                }
-            }
-            (None, Some(point)) if key.algorithm == algorithm && point.len() == 2 * length + 1 => point[1..=length].to_vec(),
             _ => return (vec![], 0x6A80),
         };
+        if key.algorithm != algorithm {
+            return (vec![], 0x6A80);
+        }
+        let answer = match (find(&[0x7C, 0x81], data), find(&[0x7C, 0x85], data)) {
+            (Some(input), None) if input.len() == length => {
+                self.input = input.to_vec();
+                self.decrypted.take().or_else(|| self.arithmetic.apply(algorithm, key.seed, input))
+            }
+            (None, Some(point)) if point.len() == 2 * length + 1 => self.arithmetic.agree(algorithm, key.seed, point),
+            _ => None,
+        };
+        let Some(answer) = answer else { return (vec![], 0x6A80) };
+        *self.used.entry(key.seed).or_default() += 1;
         (object(0x7C, &object(0x82, &answer)).to_vec(), 0x9000)
     }
 }
@@ -382,21 +466,27 @@ impl Transmit for SimulatedCard {
             return Err(TransportError::Removed);
         }
         self.sent += 1;
+        let mut head = [0; 5];
+        head.iter_mut().zip(apdu).for_each(|(head, byte)| *head = *byte);
+        self.came.push(head);
         let Some(fault) = self.fault.clone().filter(|(at, _)| *at == self.sent).map(|(_, fault)| fault) else {
             return Ok(Zeroizing::new(self.take(apdu)));
         };
-        let (Fault::Pulled { after } | Fault::Broken { after } | Fault::Says { after, .. }) = fault;
-        if after {
+        if fault.after() {
             self.take(apdu);
         }
         match fault {
             Fault::Pulled { .. } => {
-                self.present = false;
-                self.power = Power::default();
+                self.pull();
                 Err(TransportError::Removed)
             }
             Fault::Broken { .. } => Err(TransportError::Failed("the reader broke".to_owned())),
             Fault::Says { answer, .. } => Ok(Zeroizing::new(answer)),
+            Fault::Hangs { hang, .. } => {
+                hang.wait();
+                self.pull();
+                Err(TransportError::Removed)
+            }
         }
     }
 
@@ -415,7 +505,10 @@ impl Transmit for SimulatedCard {
 
     fn verify_by_pad(&mut self, verify: &[u8; 13]) -> Result<Zeroizing<Vec<u8>>, TransportError> {
         let mut filled = *verify;
-        filled[5..].copy_from_slice(&self.pad.expect("there is a pad"));
+        match self.pad {
+            Some(typed) => filled[5..].copy_from_slice(&typed),
+            None => return Err(TransportError::Failed("no pad".to_owned())),
+        }
         self.transmit(&filled)
     }
 }
@@ -428,28 +521,13 @@ fn tried(left: u8, right: bool) -> (u16, u8) {
     }
 }
 
-fn object_of(slot: u8) -> Vec<u8> {
-    super::slot::Slot::parse(&obnova_core::card::Spot(format!("{slot:02x}"))).expect("a slot").object().to_vec()
+/// Two secrets, one after the other, each filled up to eight bytes.
+fn two_secrets(data: &[u8]) -> Option<([u8; 8], [u8; 8])> {
+    let (first, second) = data.split_first_chunk::<8>()?;
+    Some((*first, second.try_into().ok()?))
 }
 
-/// The objects inside of `7F49` for a key that is told from others by its seed alone.
-pub(super) fn public_half(algorithm: u8, seed: u32) -> Vec<u8> {
-    let bytes = |length: usize| -> Vec<u8> {
-        let block = |part: u32| Sha256::digest([seed.to_be_bytes(), part.to_be_bytes()].concat()).to_vec();
-        (0..).flat_map(block).take(length).collect()
-    };
-    match algorithm {
-        0x11 => object(0x86, &[vec![4], bytes(64)].concat()).to_vec(),
-        0x14 => object(0x86, &[vec![4], bytes(96)].concat()).to_vec(),
-        _ => {
-            let length = match algorithm {
-                0x05 => 384,
-                0x16 => 512,
-                _ => 256,
-            };
-            let mut modulus = bytes(length);
-            modulus[0] |= 0x80;
-            [object(0x81, &modulus).to_vec(), object(0x82, &[1, 0, 1]).to_vec()].concat()
-        }
-    }
+fn object_of(slot: u8) -> Option<Vec<u8>> {
+    let slot = super::slot::Slot::parse(&obnova_core::card::Spot::of_slot(slot)).ok()?;
+    Some(slot.object().to_vec())
 }

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use obnova_core::card::Spot;
 use obnova_core::job::Bytes;
 use obnova_secret::Secret;
+use sha2::{Digest, Sha256};
 
 use super::key::PublicKey;
 use super::perform;
-use super::simulated::{Kind, SimulatedCard, public_half};
+use super::simulated::{Arithmetic, Kind, SimulatedCard};
 use super::tlv::{joined, object};
 use crate::cards::secrets::Secrets;
 use crate::cards::step::{CardAnswer, CardError, CardStep};
@@ -36,7 +37,9 @@ fn spot(name: &str) -> Spot {
 }
 
 fn run(card: &mut SimulatedCard, step: &CardStep, secrets: &Secrets) -> Result<CardAnswer, CardError> {
-    perform(card, None, step, secrets)
+    let outcome = perform(card, None, step, secrets);
+    assert_eq!(card.harm, Vec::<String>::new());
+    outcome
 }
 
 fn look(card: &mut SimulatedCard) -> obnova_core::card::Card {
@@ -71,11 +74,59 @@ fn generate(at: &str, like: &str) -> CardStep {
     CardStep::Generate { spot: spot(at), algorithm, like: spot(like), label: "x".into() }
 }
 
+/// A card without anything.
+fn blank(kind: Kind) -> SimulatedCard {
+    SimulatedCard::new(kind, Arc::new(Imagined))
+}
+
 /// A card of each kind with a pair of keys that are due for renewal, and a certificate beside each.
 fn twins(kind: Kind) -> SimulatedCard {
-    SimulatedCard::new(kind)
+    blank(kind)
         .with_key(0x9A, RSA, ONCE, 1)
         .with_certificate(0x9A, &certificate(RSA, 1, 1))
         .with_key(0x9C, P256, ALWAYS, 2)
         .with_certificate(0x9C, &certificate(P256, 2, 1))
+}
+
+/// Keys that are told from others by their seed alone, and what has the form of mathematics.
+#[derive(Debug)]
+struct Imagined;
+
+impl Arithmetic for Imagined {
+    fn public_half(&self, algorithm: u8, seed: u32) -> Vec<u8> {
+        public_half(algorithm, seed)
+    }
+
+    fn apply(&self, algorithm: u8, _seed: u32, input: &[u8]) -> Option<Vec<u8>> {
+        Some(match algorithm {
+            RSA => input.iter().rev().copied().collect(),
+            _ => object(0x30, &joined(&[&object(2, &[1; 20]), &object(2, &[2; 20])])).to_vec(),
+        })
+    }
+
+    fn agree(&self, _algorithm: u8, _seed: u32, point: &[u8]) -> Option<Vec<u8>> {
+        Some(point[1..=point.len() / 2].to_vec())
+    }
+}
+
+/// The objects inside of `7F49` for such a key.
+fn public_half(algorithm: u8, seed: u32) -> Vec<u8> {
+    let bytes = |length: usize| -> Vec<u8> {
+        let block = |part: u32| Sha256::digest([seed.to_be_bytes(), part.to_be_bytes()].concat()).to_vec();
+        (0..).flat_map(block).take(length).collect()
+    };
+    match algorithm {
+        0x11 => object(0x86, &[vec![4], bytes(64)].concat()).to_vec(),
+        0x14 => object(0x86, &[vec![4], bytes(96)].concat()).to_vec(),
+        _ => {
+            let length = match algorithm {
+                0x05 => 384,
+                0x16 => 512,
+                _ => 256,
+            };
+            let mut modulus = bytes(length);
+            modulus[0] |= 0x80;
+            [object(0x81, &modulus).to_vec(), object(0x82, &[1, 0, 1]).to_vec()].concat()
+        }
+    }
 }

@@ -65,7 +65,7 @@ fn the_place_must_be_the_cards_own() {
     card.objects.clear();
     let serial = obnova_core::Place::piv("1193046").expect("a place");
     assert_eq!(perform(&mut card, Some(&serial), &step, &with_pin()), Ok(CardAnswer::Done {}));
-    let mut nameless = SimulatedCard::new(Kind::Plain);
+    let mut nameless = blank(Kind::Plain);
     nameless.objects.clear();
     assert!(matches!(run(&mut nameless, &CardStep::Look {}, &Secrets::default()), Err(CardError::Unsupported { .. })));
 }
