@@ -103,15 +103,26 @@ impl Cards {
         self.present.send_replace(present);
     }
 
-    /// What lies in all readers, after something has changed in one.
-    async fn look_into(&self, reader: &str) -> BTreeMap<Place, Card> {
+    /// What lies in all readers but one.
+    fn outside(&self, reader: &str) -> BTreeMap<Place, Card> {
         let mut present = self.present();
         present.retain(|_, card| card.reader != reader);
+        present
+    }
+
+    /// What lies in all readers, after something has come into one.
+    async fn look_into(&self, reader: &str) -> BTreeMap<Place, Card> {
+        let mut present = self.outside(reader);
         let Some(readers) = &self.readers else { return present };
         if !readers.readers().iter().any(|seat| seat.name == reader && seat.inserted) {
             return present;
         }
-        match readers.look(reader).await {
+        let looked = match readers.look(reader).await {
+            // Nobody else will have it looked at again, and looking changes nothing.
+            Err(CardError::Failed { .. }) => readers.look(reader).await,
+            looked => looked,
+        };
+        match looked {
             Ok(card) => drop(present.insert(card.place.clone(), card)),
             Err(CardError::Unsupported { .. }) => {
                 // No PIV card: its maker's module may know it.

@@ -30,9 +30,9 @@ pub(crate) async fn survey(
         tracing::debug!(?event, "at the readers");
         let before = cards.present();
         let now = match event {
-            ReaderEvent::CardInserted { reader }
-            | ReaderEvent::CardReleased { reader }
-            | ReaderEvent::CardRemoved { reader } => cards.look_into(&reader).await,
+            ReaderEvent::CardInserted { reader } | ReaderEvent::CardReleased { reader } => cards.look_into(&reader).await,
+            // Whatever is in it by now is told next, and is then a card that came.
+            ReaderEvent::CardRemoved { reader } => cards.outside(&reader),
             ReaderEvent::ServiceGone | ReaderEvent::NotInFront => BTreeMap::new(),
             // What is inserted follows.
             ReaderEvent::ServiceCame => continue,

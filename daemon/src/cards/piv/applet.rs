@@ -35,6 +35,7 @@ pub(super) struct Applet<'card, C> {
     label: String,
     named_algorithms: Vec<u8>,
     version: OnceCell<Option<[u8; 3]>>,
+    place: OnceCell<Place>,
     /// The PIN may be verified: the card must be reset in the end.
     pub(super) opened: bool,
 }
@@ -95,8 +96,14 @@ pub(super) struct SecretMetadata {
 impl<'card, C: Transmit> Applet<'card, C> {
     /// Selects it.
     pub(super) fn select(card: &'card mut C) -> Result<Self, CardError> {
-        let mut applet =
-            Self { card, label: String::new(), named_algorithms: Vec::new(), version: OnceCell::new(), opened: false };
+        let mut applet = Self {
+            card,
+            label: String::new(),
+            named_algorithms: Vec::new(),
+            version: OnceCell::new(),
+            place: OnceCell::new(),
+            opened: false,
+        };
         applet.select_again()?;
         Ok(applet)
     }
@@ -148,13 +155,17 @@ impl<'card, C: Transmit> Applet<'card, C> {
 
     /// The card's own number: its GUID, else the serial number that a YubiKey tells.
     pub(super) fn place(&mut self) -> Result<Place, CardError> {
-        let chuid = self.get_if_told(slot::CHUID)?;
-        let guid = chuid.and_then(|content| object::card_number(&content));
+        if let Some(known) = self.place.get() {
+            return Ok(known.clone());
+        }
+        // Where it is refused, not missing, its other number would make another card of it.
+        let guid = self.get(slot::CHUID)?.and_then(|content| object::card_number(&content));
         let number = match guid {
             Some(guid) => guid,
             None => self.serial()?.ok_or_else(|| CardError::Unsupported { what: "be told from others".to_owned() })?,
         };
-        Place::piv(&number).map_err(|error| CardError::Failed { detail: format!("the card's number: {error}") })
+        let place = Place::piv(&number).map_err(|error| CardError::Failed { detail: format!("the card's number: {error}") })?;
+        Ok(self.place.get_or_init(|| place).clone())
     }
 
     /// What the application calls itself.
@@ -304,7 +315,7 @@ impl<'card, C: Transmit> Applet<'card, C> {
         self.exchange(&Command { instruction: GET_DATA, p1: 0x3F, p2: 0xFF, data: &wanted, answers: true })
     }
 
-    /// What lies in the object of a slot's certificate. Strange is also what may not be read.
+    /// What lies in the object of a slot's certificate. Strange is also what may not be read, and what the card does not know.
     pub(super) fn certificate(&mut self, slot: Slot) -> Result<Stored, CardError> {
         let answer = self.read(slot.object())?;
         let done = answer.is_done("GET DATA certificate")?;

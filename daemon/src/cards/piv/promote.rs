@@ -70,7 +70,13 @@ pub(super) fn promote<C: Transmit>(applet: &mut Applet<'_, C>, swap: &Swap<'_>, 
     if beside_to == Beside::Other {
         return Err(CardError::Occupied { spot: to.spot() });
     }
-    let left_behind = in_from != Holds::Other && matches!(beside_from, Beside::NewItself | Beside::NewKey);
+    // What we left there could be taken for somebody's, and never be cleared away.
+    if in_from != Holds::Other && beside_from == Beside::Other {
+        return Err(CardError::Occupied { spot: from.spot() });
+    }
+    // Where the new key is its certificate was stored, whatever the card says now.
+    let left_behind =
+        in_from == Holds::New || (in_from == Holds::Nothing && matches!(beside_from, Beside::NewItself | Beside::NewKey));
     let moved = in_to == Holds::New && in_archive == Holds::Old;
     let history = applet.history()?;
     if moved && !left_behind && beside_to == Beside::NewItself && beside_archive == Beside::OldItself {
@@ -101,17 +107,19 @@ pub(super) fn promote<C: Transmit>(applet: &mut Applet<'_, C>, swap: &Swap<'_>, 
     if left_behind {
         applet.put(from.object(), &[])?;
     }
-    settle_history(applet)
+    let keys = highest(applet)?;
+    settle_history(applet, keys)
 }
 
 /// Sets the Key History to what is on the card, so that other programs find the retired keys.
 pub(super) fn announce<C: Transmit>(applet: &mut Applet<'_, C>, secrets: &Secrets) -> Result<(), CardError> {
     let history = applet.history()?;
-    if history.keys() == shown(applet, &history)? {
+    let keys = shown(applet, &history)?;
+    if history.keys() == keys {
         return Ok(());
     }
     management::authenticate(applet, secrets)?;
-    settle_history(applet)
+    settle_history(applet, keys)
 }
 
 /// Where the keys are, if it is one of the states on the way.
@@ -185,8 +193,14 @@ fn move_key<C: Transmit>(applet: &mut Applet<'_, C>, from: Slot, to: Slot, key: 
 /// The highest retired key, as Key History counts them; others' keys are counted, too. Of a card that tells its keys.
 fn highest<C: Transmit>(applet: &mut Applet<'_, C>) -> Result<u8, CardError> {
     for slot in Slot::retired().rev() {
-        if applet.metadata(slot)?.key != Told::None {
-            return Ok(slot.retired_number().unwrap_or(0));
+        let metadata = applet.metadata(slot)?;
+        match metadata.key {
+            Told::None => {}
+            Told::Nothing if metadata.policies.is_none() => {
+                return Err(CardError::Failed { detail: format!("nothing is told of {}", slot.spot()) });
+            }
+            // One of a kind that we do not know is one, too.
+            Told::Key(_) | Told::Nothing => return Ok(slot.retired_number().unwrap_or(0)),
         }
     }
     Ok(0)
@@ -207,9 +221,8 @@ fn shown<C: Transmit>(applet: &mut Applet<'_, C>, history: &History) -> Result<u
 }
 
 /// Writes the history if it is not right. Needs the management key to have been proved.
-fn settle_history<C: Transmit>(applet: &mut Applet<'_, C>) -> Result<(), CardError> {
+fn settle_history<C: Transmit>(applet: &mut Applet<'_, C>, keys: u8) -> Result<(), CardError> {
     let history = applet.history()?;
-    let keys = shown(applet, &history)?;
     if history.keys() == keys { Ok(()) } else { write_history(applet, &history.with_keys(keys)) }
 }
 

@@ -1,6 +1,7 @@
 //! The new certificate is used instead of the old one. A file is not touched: its key may be the only one that opens old mail. On a
 //! card that moves keys, the new key goes where programs look for it and the old one where it still decrypts.
 
+use obnova_core::card::Card;
 use obnova_core::job::{Bytes, Intent, Outcome, Reservation};
 use obnova_core::{Fingerprint, Place, Problem};
 
@@ -22,6 +23,7 @@ pub(super) async fn perform(ground: &Ground<'_>, place: &Place, sitting: &mut Si
         Some(reservation) => {
             promote(ground, reservation, place, sitting).await?;
             let card = ground.look(place).await.map_err(|error| ground.card_problem(&error, place))?;
+            all_shown(ground, &card)?;
             vec![crate::cards::sighting(&card)]
         }
         None => ground.tools.surveyor.watch(place.clone()).await,
@@ -34,6 +36,18 @@ pub(super) async fn perform(ground: &Ground<'_>, place: &Place, sitting: &mut Si
         return Err(Problem::Unclear { step: "install".into(), path: place.shown() });
     }
     Ok(Outcome::RetireOld {})
+}
+
+/// The card shows all that was installed on it: else what it shows is not the whole, and nobody is told of it.
+fn all_shown(ground: &Ground<'_>, card: &Card) -> Result<(), Problem> {
+    let news = (0..ground.job.start.old.len()).filter_map(|member| ground.job.certificate(member));
+    match news.into_iter().find(|new| card.spot_of(new).is_none()) {
+        Some(_) => Err(Problem::CardFailed {
+            card: card.label.clone(),
+            detail: "a certificate that was installed is not shown".to_owned(),
+        }),
+        None => Ok(()),
+    }
 }
 
 async fn promote(ground: &Ground<'_>, reservation: &Reservation, place: &Place, sitting: &mut Sitting) -> Result<(), Problem> {
