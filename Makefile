@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 export DESTDIR PREFIX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check bench install
+.PHONY: help demo run test check soak bench install
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
@@ -16,6 +16,8 @@ test: ## the hermetic tests: no root, no other servers
 	@tests/testbed/test.sh
 check: ## everything a change must pass: format, lints, dependency policy, all tests, real peers
 	@tests/testbed/check.sh
+soak: ## a renewal of twins with every mishap at every command of the card: some ten minutes
+	@tests/testbed/soak.sh
 bench: ## speed and size against their limits, with the release build
 	@tests/testbed/bench.sh
 install: ## programs, units and documents under $(DESTDIR)$(PREFIX)

@@ -40,6 +40,11 @@ pub(crate) struct Inside {
 impl Inside {
     /// Runs on this state, by this clock, over a socket pair; it serves when this returns.
     pub(crate) async fn start(state: &Path, clock: &SimulatedClock) -> Self {
+        Self::start_with(state, clock, |_| {}).await
+    }
+
+    /// The same with other parts, where `equip` exchanges some.
+    pub(crate) async fn start_with(state: &Path, clock: &SimulatedClock, equip: impl FnOnce(&mut Parts)) -> Self {
         let (ours, theirs) = UnixStream::pair().expect("a socket pair");
         let server = zbus::connection::Builder::unix_stream(ours)
             .server(Guid::generate())
@@ -48,15 +53,21 @@ impl Inside {
             .auth_mechanism(AuthMechanism::External);
         let client = zbus::connection::Builder::unix_stream(theirs).p2p();
         let (connection, client) = tokio::try_join!(server.build(), client.build()).expect("a connection");
-        Self::run(connection, client, state, clock).await
+        Self::run(connection, client, state, clock, equip).await
     }
 
     /// The same over a bus, with the name and the check of callers that belong to it.
     pub(crate) async fn start_on(bus: &Bus, state: &Path, clock: &SimulatedClock) -> Self {
-        Self::run(bus.connect().await, bus.connect().await, state, clock).await
+        Self::run(bus.connect().await, bus.connect().await, state, clock, |_| {}).await
     }
 
-    async fn run(connection: Connection, client: Connection, state: &Path, clock: &SimulatedClock) -> Self {
+    async fn run(
+        connection: Connection,
+        client: Connection,
+        state: &Path,
+        clock: &SimulatedClock,
+        equip: impl FnOnce(&mut Parts),
+    ) -> Self {
         let rule = MatchRule::builder().msg_type(Type::Signal).path_namespace(MANAGER_PATH).expect("a path").build();
         let mut stream = MessageStream::for_match_rule(rule, &client, Some(4096)).await.expect("a stream");
         let signals = Arc::<Mutex<Vec<Message>>>::default();
@@ -67,7 +78,7 @@ impl Inside {
             }
         });
         let on_bus = connection.is_bus();
-        let parts = Parts {
+        let mut parts = Parts {
             connection,
             bus_name: on_bus.then_some(BUS_NAME),
             state_dir: state.to_owned(),
@@ -81,6 +92,7 @@ impl Inside {
             only_uid: on_bus.then(|| rustix::process::getuid().as_raw()),
             idle_exit: None,
         };
+        equip(&mut parts);
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(obnovad::run(parts, async {
             // A test that drops its end wants the daemon to end, too.

@@ -6,6 +6,7 @@ mod faults;
 mod house;
 mod inside;
 mod kill;
+mod mishaps;
 mod parcel;
 #[cfg(feature = "peers")]
 mod peers;

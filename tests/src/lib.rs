@@ -5,6 +5,7 @@
 #![expect(clippy::missing_panics_doc, reason = "a test ends where its surroundings are not what they should be")]
 
 pub mod agent;
+pub mod arithmetic;
 pub mod bus;
 pub mod card;
 pub mod fixture;
