@@ -1,5 +1,5 @@
 //! Smart cards and tokens: who is in which reader, what lies on it, and what a renewal does with it, one transaction for each step.
-//! Owns no state of a renewal and asks no person.
+//! Owns no state of a renewal, and asks a person for nothing but the secrets of a card, by its guard.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -3,6 +3,7 @@
 mod cli;
 mod contract;
 mod faults;
+mod guard;
 mod house;
 mod inside;
 mod kill;
