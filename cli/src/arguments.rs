@@ -205,7 +205,9 @@ mod tests {
             std::iter::once((verb.get_name().to_owned(), verb)).chain(below)
         });
         let verbs: Vec<(String, &Command)> = verbs.collect();
-        verbs.iter().for_each(|(key, verb)| add(key, verb));
+        for (key, verb) in &verbs {
+            add(key, verb);
+        }
         parts.extend(verbs.iter().map(|(key, verb)| (key.clone(), said(verb.get_about()))));
         for (part, explained) in parts {
             assert!(explained, "{part} has no help");
