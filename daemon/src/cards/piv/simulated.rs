@@ -53,6 +53,17 @@ pub trait Arithmetic: fmt::Debug + Send + Sync {
     fn agree(&self, algorithm: u8, seed: u32, point: &[u8]) -> Option<Vec<u8>>;
 }
 
+/// What is done to keys that nothing brings back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Harm {
+    /// A key was made where one was: in this slot.
+    MadeOver(u8),
+    /// A key was moved to where one was: to this slot.
+    MovedOver(u8),
+    /// The key in this slot was moved to nowhere.
+    Deleted(u8),
+}
+
 /// A command that came: instruction, P1, P2 and length of its data.
 pub type Sent = (u8, u8, u8, usize);
 
@@ -114,8 +125,8 @@ pub struct SimulatedCard {
     pub sent: usize,
     /// How often it was reset.
     pub resets: usize,
-    /// What it should never have been told to do, in technical words.
-    pub harm: Vec<String>,
+    /// What it should never have been told to do.
+    pub harm: Vec<Harm>,
     seeds: u32,
     power: Power,
     arithmetic: Arc<dyn Arithmetic>,
@@ -302,11 +313,11 @@ impl SimulatedCard {
             return (vec![], 0x6982);
         }
         if to != DELETED && self.keys.contains_key(&to) {
-            self.harm.push(format!("a key was moved over a key in {to:02x}"));
+            self.harm.push(Harm::MovedOver(to));
         }
         let Some(key) = self.keys.remove(&from) else { return (vec![], 0x6A88) };
         if to == DELETED {
-            self.harm.push(format!("the key in {from:02x} was deleted"));
+            self.harm.push(Harm::Deleted(from));
         } else {
             self.keys.insert(to, key);
         }
@@ -383,7 +394,7 @@ impl SimulatedCard {
             return (vec![], 0x6A86);
         }
         if self.keys.contains_key(&slot) {
-            self.harm.push(format!("a key was made over a key in {slot:02x}"));
+            self.harm.push(Harm::MadeOver(slot));
         }
         let said = |tag| find(&[0xAC, tag], data).and_then(|value| value.first()).copied();
         let Some(algorithm) = said(0x80) else { return (vec![], 0x6A80) };

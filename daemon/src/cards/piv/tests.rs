@@ -38,7 +38,7 @@ fn spot(name: &str) -> Spot {
 
 fn run(card: &mut SimulatedCard, step: &CardStep, secrets: &Secrets) -> Result<CardAnswer, CardError> {
     let outcome = perform(card, None, step, secrets);
-    assert_eq!(card.harm, Vec::<String>::new());
+    assert_eq!(card.harm, []);
     outcome
 }
 
