@@ -9,6 +9,7 @@ pub mod self_signed;
 pub mod signed_request;
 pub mod simulated;
 
+use crate::shares::{self, Whose};
 use simulated::{Refusal, Rules, Simulated};
 
 /// Who issues, as a renewal speaks to them.
@@ -31,7 +32,7 @@ impl Issuer<'_> {
     pub(crate) async fn submit(&self, messages: &[&[u8]]) -> Result<String, Problem> {
         match self {
             Self::Oneself => Err(nobody()),
-            Self::Simulated { authority, rules, now } => authority.submit(messages, *rules, *now).await.map_err(refused),
+            Self::Simulated { authority, rules, now } => theirs(authority.submit(messages, *rules, *now)).await,
         }
     }
 
@@ -39,7 +40,7 @@ impl Issuer<'_> {
     pub(crate) async fn order_of(&self, messages: &[&[u8]]) -> Result<Option<String>, Problem> {
         match self {
             Self::Oneself => Err(nobody()),
-            Self::Simulated { authority, .. } => authority.order_of(messages).await.map_err(refused),
+            Self::Simulated { authority, .. } => theirs(authority.order_of(messages)).await,
         }
     }
 
@@ -47,7 +48,7 @@ impl Issuer<'_> {
     pub(crate) async fn issued(&self, order: &str) -> Result<bool, Problem> {
         match self {
             Self::Oneself => Err(nobody()),
-            Self::Simulated { authority, .. } => authority.issued(order).await.map_err(refused),
+            Self::Simulated { authority, .. } => theirs(authority.issued(order)).await,
         }
     }
 
@@ -55,7 +56,7 @@ impl Issuer<'_> {
     pub(crate) async fn fetch(&self, order: &str) -> Result<Vec<Vec<u8>>, Problem> {
         match self {
             Self::Oneself => Err(nobody()),
-            Self::Simulated { authority, .. } => authority.fetch(order).await.map_err(refused),
+            Self::Simulated { authority, .. } => theirs(authority.fetch(order)).await,
         }
     }
 
@@ -63,9 +64,14 @@ impl Issuer<'_> {
     pub(crate) async fn issuer(&self, certificate: &[u8]) -> Result<Vec<u8>, Problem> {
         match self {
             Self::Oneself => Ok(certificate.to_vec()),
-            Self::Simulated { authority, .. } => authority.ca().await.map_err(refused),
+            Self::Simulated { authority, .. } => theirs(authority.ca()).await,
         }
     }
+}
+
+/// What the authority does, in its own time.
+async fn theirs<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Problem> {
+    shares::spent(Whose::Authority, work).await.map_err(refused)
 }
 
 fn refused(refusal: Refusal) -> Problem {

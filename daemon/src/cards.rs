@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::engine::Engine;
 use crate::helper::Helper;
+use crate::shares::{self, Whose};
 use crate::stores::{Sighting, Stamp};
 
 pub mod census;
@@ -50,6 +51,10 @@ impl Cards {
 
     /// Takes one step at a card: one transaction.
     pub async fn perform(&self, place: &Place, step: CardStep, secrets: Secrets) -> Result<CardAnswer, CardError> {
+        shares::spent(Whose::Card, self.transact(place, step, secrets)).await
+    }
+
+    async fn transact(&self, place: &Place, step: CardStep, secrets: Secrets) -> Result<CardAnswer, CardError> {
         if place.scheme() == Scheme::Piv {
             let readers = self.readers.as_ref().ok_or(CardError::Absent {})?;
             return readers.perform(place, step, secrets).await;

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use crate::cards::modules::Module;
 use crate::cards::secrets::Secrets;
 use crate::cards::step::{CardAnswer, CardError, CardStep};
+use crate::shares::{self, Whose};
 pub use protocol::{
     Bytes, Challenge, FilePath, Format, HelperError, InspectedKey, Issued, KeyAlgorithm, Opened, OpenedCertificate, Product,
     Sha256, Validity,
@@ -230,7 +231,7 @@ impl Helper {
 
     /// One operation from start to reaped process.
     async fn ask<T: DeserializeOwned>(&self, request: &Request, secrets: &[&Secret]) -> Result<T, HelperError> {
-        self.ask_within(request, secrets, None).await
+        shares::spent(Whose::Helper, self.ask_within(request, secrets, None)).await
     }
 
     async fn ask_within<T: DeserializeOwned>(

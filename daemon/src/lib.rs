@@ -12,6 +12,7 @@ pub mod programmes;
 mod random;
 pub mod runner;
 pub mod service;
+mod shares;
 pub mod stores;
 
 use std::fs::{File, TryLockError};

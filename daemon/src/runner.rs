@@ -20,6 +20,7 @@ use crate::cards::Cards;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::helper::Helper;
+use crate::shares;
 use crate::stores::Surveyor;
 
 mod at_card;
@@ -85,7 +86,7 @@ impl Runner {
         let (tools, again) = (Arc::clone(&self.tools), Again::default());
         let asked = Arc::clone(&again);
         let task = tokio::spawn(async move {
-            if let Err(problem) = drive(&tools, number, whom, &asked).await {
+            if let Err(problem) = shares::kept(drive(&tools, number, whom, &asked)).await {
                 tracing::error!(job = number, %problem, "the renewal stands still until it is resumed");
                 if let Err(problem) = tools.engine.stall(number, Some(problem)).await {
                     tracing::error!(job = number, %problem, "nobody can be told");
@@ -173,7 +174,9 @@ async fn drive(tools: &Tools, number: u64, whom: Requester, again: &Again) -> Re
                     }
                     tools.engine.forget_unwatched().await?;
                 }
-                return tidy(tools, number).await;
+                tidy(tools, number).await?;
+                shares::say(number, "end");
+                return Ok(());
             }
         };
         let Some(event) = event else { continue };
@@ -188,6 +191,7 @@ async fn drive(tools: &Tools, number: u64, whom: Requester, again: &Again) -> Re
             tracing::info!(job = number, %step, "done");
             halt::at(step, job.member(), "done");
         }
+        shares::say(number, &step.map(|step| step.to_string()).unwrap_or_default());
     }
 }
 

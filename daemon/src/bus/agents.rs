@@ -16,6 +16,8 @@ use zbus::names::{BusName, OwnedUniqueName};
 use zbus::proxy::CacheProperties;
 use zbus::zvariant::OwnedObjectPath;
 
+use crate::shares::{self, Whose};
+
 /// How long a question may stay open.
 const PATIENCE: Duration = Duration::from_mins(10);
 
@@ -114,7 +116,7 @@ impl Agents {
         loop {
             let (agent, proxy) = self.choose(whom).await?;
             let open = Open::new(&proxy, question);
-            let answer = tokio::time::timeout(PATIENCE, proxy.consent(question)).await.map_err(|_| Problem::Refused {})?;
+            let answer = in_time(PATIENCE, proxy.consent(question)).await?;
             open.answered();
             match answer {
                 Ok(answer) => return Ok(answer),
@@ -128,8 +130,7 @@ impl Agents {
         loop {
             let (agent, proxy) = self.choose(whom).await?;
             let open = Open::new(&proxy, question);
-            let answer = tokio::time::timeout(PATIENCE, proxy.confirm_hand_step(question)).await;
-            let answer = answer.map_err(|_| Problem::Refused {})?;
+            let answer = in_time(PATIENCE, proxy.confirm_hand_step(question)).await?;
             open.answered();
             match answer {
                 Ok(answer) => return Ok(answer),
@@ -146,14 +147,14 @@ impl Agents {
             let call =
                 async { if new { proxy.new_secret(question, theirs).await } else { proxy.secret(question, theirs).await } };
             let open = Open::new(&proxy, question);
-            let answered = tokio::time::timeout(PATIENCE, call).await.map_err(|_| Problem::Refused {})?;
+            let answered = in_time(PATIENCE, call).await?;
             open.answered();
             if let Err(error) = answered {
                 self.judge(&agent, error).await?;
                 continue;
             }
-            let read = tokio::time::timeout(PIPE_PATIENCE, Secret::read_from_pipe(answer, LONGEST)).await;
-            return read.map_err(|_| Problem::Refused {})?.map_err(|error| match error {
+            let read = in_time(PIPE_PATIENCE, Secret::read_from_pipe(answer, LONGEST)).await?;
+            return read.map_err(|error| match error {
                 SecretError::TooLong { limit } => {
                     Problem::SecretRules { min: "0".into(), max: limit.to_string(), digits: "false".into() }
                 }
@@ -207,6 +208,11 @@ impl Agents {
     fn count(&self, registered: &[Agent]) {
         self.notifiers.store(registered.iter().filter(|agent| agent.notifies).count(), Ordering::Relaxed);
     }
+}
+
+/// What the person does, in their own time, but within bounds.
+async fn in_time<T>(patience: Duration, work: impl Future<Output = T>) -> Result<T, Problem> {
+    shares::spent(Whose::Person, tokio::time::timeout(patience, work)).await.map_err(|_| Problem::Refused {})
 }
 
 /// A question that is being asked. It is taken back when nobody waits for its answer any more: it has lapsed, or the renewal

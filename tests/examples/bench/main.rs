@@ -1,8 +1,10 @@
 //! `make bench`: how fast and how small the release build is, against its limits and beside certmonger on the same files.
 //! Owns the order of the measurements and the limits; it judges, but fails only where nothing could be measured.
 //!
-//! Arguments: the directory of the programs, and one in which certificates are kept for the next time.
+//! Arguments: the directory of the programs, one in which certificates are kept for the next time, and, where not everything is to be
+//! measured, `files` or `cards`.
 
+mod cards;
 mod certmonger;
 mod desktop;
 mod process;
@@ -35,14 +37,29 @@ async fn main() {
     let (Some(programs), Some(cache)) = (arguments.next(), arguments.next()) else {
         panic!("to be called with the directory of the programs, and one for certificates that are kept");
     };
+    let wanted: Vec<PathBuf> = arguments.collect();
+    let wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|named| named == Path::new(part));
     say(&machine());
     let mut table = Table::default();
+    if wanted("files") {
+        files(&programs, &cache, &mut table).await;
+    }
+    // Readers of one's own are root's.
+    if wanted("cards") && rustix::process::geteuid().is_root() {
+        cards::report(&programs, &mut table).await;
+    }
+    table.print();
+    say(&machine());
+}
+
+/// What lies in files, the tray, and everything asleep.
+async fn files(programs: &Path, cache: &Path, table: &mut Table) {
     let mut peers = Vec::new();
     let places = [(1, 9, 9), (100, 9, 5), (1_000, 9, 1), (100_000, 5, 0)];
     for (count, runs, peer_runs) in places {
-        let set = set(&cache, count);
+        let set = set(cache, count);
         say(&format!("{count} certificates"));
-        let mut figures = Figures::of(&programs, &set, runs).await;
+        let mut figures = Figures::of(programs, &set, runs).await;
         if peer_runs > 0 && Certmonger::is_installed() {
             say(&format!("{count} certificates in certmonger"));
             let peer = Certmonger::with(&set).await;
@@ -50,15 +67,13 @@ async fn main() {
             figures.beside(measured);
             peers.push(peer);
         }
-        figures.report(count, &mut table);
+        figures.report(count, table);
     }
     say("the tray");
-    let tray = Tray::start(&programs).await;
-    tray.report(9, &mut table).await;
+    let tray = Tray::start(programs).await;
+    tray.report(9, table).await;
     say("asleep for 75 seconds");
-    asleep(&programs, &set(&cache, 1_000), tray, peers.get(1), &mut table).await;
-    table.print();
-    say(&machine());
+    asleep(programs, &set(cache, 1_000), tray, peers.get(1), table).await;
 }
 
 /// A daemon with nobody's configuration and a state of its own.
@@ -78,10 +93,14 @@ impl Household {
 
     /// Starts it; how long it took to its name.
     async fn start(&self) -> (Running, Duration) {
+        Running::start(&mut self.obnovad(), &self.connection, "org.obnova.Daemon1").await
+    }
+
+    fn obnovad(&self) -> Command {
         let mut command = Command::new(self.programs.join("obnovad"));
         command.args(["--bus", self.bus.address(), "--state-dir"]).arg(self.scratch.path().join("state"));
         command.env("XDG_CONFIG_HOME", self.scratch.path()).env("OBNOVA_LOG", "warn");
-        Running::start(&mut command, &self.connection, "org.obnova.Daemon1").await
+        command
     }
 
     fn obnova(&self, words: &[&str]) -> Command {

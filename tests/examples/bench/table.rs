@@ -73,11 +73,17 @@ pub(crate) struct Table {
 enum Line {
     Head(String),
     Row(Row),
+    Note(String),
 }
 
 impl Table {
     pub(crate) fn head(&mut self, words: &str) {
         self.lines.push(Line::Head(words.to_owned()));
+    }
+
+    /// Lines that stand for themselves.
+    pub(crate) fn note(&mut self, lines: &str) {
+        self.lines.push(Line::Note(lines.to_owned()));
     }
 
     pub(crate) fn add(&mut self, row: Row) {
@@ -106,7 +112,7 @@ impl Table {
         row(&mut text);
         for line in &self.lines {
             match line {
-                Line::Head(words) => writeln!(text, "{words}").expect("written"),
+                Line::Head(words) | Line::Note(words) => writeln!(text, "{words}").expect("written"),
                 Line::Row(_) => row(&mut text),
             }
         }
@@ -115,7 +121,7 @@ impl Table {
 }
 
 /// The one in the middle, or between the two.
-fn median(sorted: &[f64]) -> Option<f64> {
+pub(crate) fn median(sorted: &[f64]) -> Option<f64> {
     let middle = sorted.len() / 2;
     match sorted.len() {
         0 => None,
