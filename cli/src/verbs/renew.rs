@@ -5,8 +5,8 @@ mod follow;
 use std::path::Path;
 
 use obnova_api::dict::{Dictionary, to_json};
-use obnova_text::Asked;
 use obnova_api::{ItemView, JobProxy, JobView, Options};
+use obnova_text::Asked;
 use zbus::proxy::CacheProperties;
 use zbus::zvariant::OwnedObjectPath;
 

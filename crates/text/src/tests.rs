@@ -357,10 +357,7 @@ fn a_warning_says_what_when_and_what_a_click_does() {
     let text = text();
     let notice = text.notice("three-weeks", &anna(), now());
     assert_eq!(notice.title, "Certificate of Anna Novak: renew by 3 Nov");
-    assert_eq!(
-        notice.body,
-        "Renew by 3 Nov · ends 10 Nov. You are asked before anything is made, and the old one is kept."
-    );
+    assert_eq!(notice.body, "Renew by 3 Nov · ends 10 Nov. You are asked before anything is made, and the old one is kept.");
     assert_eq!(notice.action_label.as_deref(), Some("Renew"));
     assert_eq!(notice.later_label, "Later");
 
