@@ -86,7 +86,7 @@ impl Runner {
         let (tools, again) = (Arc::clone(&self.tools), Again::default());
         let asked = Arc::clone(&again);
         let task = tokio::spawn(async move {
-            if let Err(problem) = shares::kept(drive(&tools, number, whom, &asked)).await {
+            if let Err(problem) = Box::pin(shares::kept(drive(&tools, number, whom, &asked))).await {
                 tracing::error!(job = number, %problem, "the renewal stands still until it is resumed");
                 if let Err(problem) = tools.engine.stall(number, Some(problem)).await {
                     tracing::error!(job = number, %problem, "nobody can be told");

@@ -10,7 +10,9 @@ fn story() -> Story {
     let mut story = Story::new();
     story.world = World::new(programmes);
     let entries = story.entries.clone();
-    entries.iter().for_each(|entry| story.world.apply(entry).expect("legal"));
+    for entry in &entries {
+        story.world.apply(entry).expect("legal");
+    }
     story
 }
 
