@@ -2,16 +2,50 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::ser::SerializeMap as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::item::Who;
 
-/// What went wrong: a kind and what its sentence needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-#[error("{} {:?}", self.kind(), self.args())]
-#[expect(missing_docs, reason = "the arguments are what their names say; the sentences explain them")]
-pub enum Problem {
+/// Makes the enum of these kinds, whose arguments are all texts, and what turns it into its parts and back. Deriving that from
+/// serde takes twenty times the code, all of it resident: a hundred kilobytes in every process that reads a problem.
+macro_rules! problems {
+    ($($(#[$about:meta])* $kind:ident { $($argument:ident: String),* },)*) => {
+        /// What went wrong: a kind and what its sentence needs.
+        #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+        #[error("{} {:?}", self.kind(), self.args())]
+        #[expect(missing_docs, reason = "the arguments are what their names say; the sentences explain them")]
+        pub enum Problem {
+            $($(#[$about])* $kind { $($argument: String),* },)*
+        }
+
+        impl Problem {
+            /// The name of the variant, and the arguments.
+            fn parts(&self) -> (&'static str, Vec<(&'static str, &String)>) {
+                match self {
+                    $(Self::$kind { $($argument),* } => (stringify!($kind), vec![$((stringify!($argument), $argument)),*]),)*
+                }
+            }
+
+            /// The problem of these parts; `None` if it is none, or `take` has not all of its arguments.
+            fn of(kind: &str, mut take: impl FnMut(&str) -> Option<String>) -> Option<Self> {
+                $(if kind == kebab(stringify!($kind)) {
+                    return Some(Self::$kind { $($argument: take(stringify!($argument))?),* });
+                })*
+                None
+            }
+
+            /// One of each kind, the arguments being their own names.
+            #[cfg(test)]
+            fn all() -> Vec<Self> {
+                vec![$(Self::$kind { $($argument: stringify!($argument).into()),* }),*]
+            }
+        }
+    };
+}
+
+problems! {
     // --- what was asked for ---
     /// No item of this id.
     NoSuchItem { id: String },
@@ -157,14 +191,12 @@ pub enum Problem {
 impl Problem {
     /// The kind, in kebab case.
     pub fn kind(&self) -> String {
-        self.fields().remove("kind").unwrap_or_default()
+        kebab(self.parts().0)
     }
 
     /// What the sentence needs.
     pub fn args(&self) -> BTreeMap<String, String> {
-        let mut fields = self.fields();
-        fields.remove("kind");
-        fields
+        self.parts().1.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect()
     }
 
     /// Who must act.
@@ -183,15 +215,38 @@ impl Problem {
             _ => Who::You,
         }
     }
+}
 
-    fn fields(&self) -> BTreeMap<String, String> {
-        match serde_json::to_value(self) {
-            Ok(serde_json::Value::Object(fields)) => {
-                fields.into_iter().filter_map(|(key, value)| Some((key, value.as_str()?.to_owned()))).collect()
-            }
-            _ => BTreeMap::new(),
-        }
+/// The kind and the arguments, side by side.
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (_, arguments) = self.parts();
+        let mut map = serializer.serialize_map(Some(arguments.len() + 1))?;
+        map.serialize_entry("kind", &self.kind())?;
+        arguments.into_iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+        map.end()
     }
+}
+
+impl<'de> Deserialize<'de> for Problem {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut fields = BTreeMap::<String, String>::deserialize(deserializer)?;
+        let kind = fields.remove("kind").ok_or_else(|| D::Error::missing_field("kind"))?;
+        let problem = Self::of(&kind, |argument| fields.remove(argument));
+        problem.ok_or_else(|| D::Error::custom(format_args!("no problem of the kind `{kind}` with these arguments")))
+    }
+}
+
+/// The name of a variant as it travels: `NoSuchItem` as `no-such-item`.
+fn kebab(variant: &str) -> String {
+    let mut kind = String::with_capacity(variant.len() + 4);
+    for letter in variant.chars() {
+        if letter.is_ascii_uppercase() && !kind.is_empty() {
+            kind.push('-');
+        }
+        kind.push(letter.to_ascii_lowercase());
+    }
+    kind
 }
 
 #[cfg(test)]
@@ -207,5 +262,26 @@ mod tests {
             [("limit".to_owned(), "1 MiB".to_owned()), ("path".to_owned(), "/x".to_owned())]
         );
         assert_eq!(Problem::Refused {}.kind(), "refused");
+    }
+
+    #[test]
+    fn each_survives_being_written() {
+        let all = Problem::all();
+        assert!(all.len() > 60, "all of them");
+        for problem in all {
+            let written = serde_json::to_string(&problem).expect("JSON");
+            assert_eq!(serde_json::from_str::<Problem>(&written).expect("read again"), problem, "{written}");
+            let names: Vec<String> = problem.args().into_keys().collect();
+            assert_eq!(problem.args().into_values().collect::<Vec<_>>(), names);
+            let kind = problem.kind();
+            assert!(written.starts_with(&format!(r#"{{"kind":"{kind}""#)), "{written}");
+            assert_eq!(Problem::of(&kind, |_| None).is_none(), !names.is_empty(), "{kind} without its arguments");
+        }
+        for bad in ["{}", r#"{"kind":"nothing"}"#, r#"{"kind":"no-key"}"#, r#"{"kind":"no-key","path":1}"#, r#""refused""#] {
+            serde_json::from_str::<Problem>(bad).expect_err(bad);
+        }
+        let old = r#"{"kind":"place-too-large","path":"/x","limit":"1 MiB"}"#;
+        let problem = Problem::PlaceTooLarge { path: "/x".into(), limit: "1 MiB".into() };
+        assert_eq!(serde_json::to_string(&problem).expect("JSON"), old, "as it always was");
     }
 }
