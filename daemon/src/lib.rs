@@ -258,6 +258,10 @@ async fn look(engine: Engine, surveyor: Surveyor, configured: Vec<Place>, mut se
         let roots: Vec<Place> = engine.read(move |state| state.world.watches().filter(files).cloned().collect()).await?;
         let sightings = surveyor.watch_all(roots).await;
         engine.see(sightings).await?;
+        // The work of the start is done, and what follows is little for a long time.
+        if let Err(error) = obnova_secret::footprint::settle() {
+            tracing::debug!(%error, "what only the start needed stays in memory");
+        }
         while let Some(sightings) = seen.recv().await {
             engine.see(sightings).await?;
         }

@@ -106,6 +106,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     log(&settings);
+    obnova_secret::footprint::give_back_soon();
     obnova_secret::process::harden().context("the process cannot be protected")?;
     let state_dir = match arguments.state_dir {
         Some(directory) => std::path::absolute(directory)?,

@@ -4,6 +4,7 @@
 //! This is, beside `pcsc-sys`, the only crate with any `unsafe`.
 
 mod allocator;
+pub mod footprint;
 mod page;
 pub mod process;
 mod secret;
