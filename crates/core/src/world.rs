@@ -188,14 +188,13 @@ impl World {
     ///
     /// The ids of the items that may look otherwise now.
     pub fn observe(&mut self, place: &Place, sight: Option<Sight>) -> BTreeSet<ItemId> {
-        let was_item = self.may_be_item(place);
         let sight = sight.map(|sight| self.completed(place, sight));
         let (programmes, salt) = (&self.programmes, self.salt.as_deref().unwrap_or_default());
-        let mut touched = self.sights.replace(place, sight, |certificate, card| {
+        let (mut touched, odd) = self.sights.replace(place, sight, |certificate, card| {
             identity::id_of(salt, programme_for(programmes, certificate), certificate, card)
         });
         // Most places are readable and no items themselves: only the others are named.
-        if was_item || self.may_be_item(place) {
+        if odd || self.watches.contains(place) {
             touched.insert(self.index(place));
         }
         touched

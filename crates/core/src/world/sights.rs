@@ -124,17 +124,19 @@ impl Sights {
     /// Takes note of what is now in a place; `None`: nothing is, or nobody wants to know. `identity_of` says to which identity
     /// a certificate belongs that was not known, or whose key is on this card.
     ///
-    /// The identities of all certificates that were or are there.
+    /// The identities of all certificates that were or are there; and whether the place could not be read whole, then or now.
     pub(super) fn replace(
         &mut self,
         place: &Place,
         sight: Option<Sight>,
         identity_of: impl Fn(&Certificate, Option<&Place>) -> ItemId,
-    ) -> BTreeSet<ItemId> {
+    ) -> (BTreeSet<ItemId>, bool) {
         let mut touched = BTreeSet::new();
-        self.clear(place, &mut touched);
-        let Some(Sight { condition, certificates }) = sight else { return touched };
+        let hash = self.hash_of_place(place);
+        let was_odd = self.clear(place, hash, &mut touched);
+        let Some(Sight { condition, certificates }) = sight else { return (touched, was_odd) };
         let odd = (condition != Condition::Readable).then(|| Box::new(condition));
+        let is_odd = odd.is_some();
         let mut found = Few::default();
         let at = self.looks.insert(Look { place: place.clone(), odd, found: Few::default() });
         for Found { certificate, key } in certificates {
@@ -165,20 +167,18 @@ impl Sights {
         if let Some(look) = self.looks.get_mut(at) {
             look.found = found;
         }
-        let hash = self.hash_of_place(place);
         let (looks, hashing) = (&self.looks, &self.hashing);
         self.by_place.insert_unique(hash, at, |slot| looks.get(*slot).map_or(0, |look| hashing.hash_one(look.place.as_str())));
-        touched
+        (touched, was_odd || is_odd)
     }
 
-    /// Forgets what was seen in a place.
-    fn clear(&mut self, place: &Place, touched: &mut BTreeSet<ItemId>) {
-        let hash = self.hash_of_place(place);
+    /// Forgets what was seen in a place; whether it could not be read whole.
+    fn clear(&mut self, place: &Place, hash: u64, touched: &mut BTreeSet<ItemId>) -> bool {
         let Ok(entry) = self.by_place.find_entry(hash, |slot| self.looks.is(*slot, |look| look.place == *place)) else {
-            return;
+            return false;
         };
         let (at, _) = entry.remove();
-        let Some(look) = self.looks.remove(at) else { return };
+        let Some(look) = self.looks.remove(at) else { return false };
         for Lying { known: slot, key } in look.found.as_slice().iter().copied() {
             if key {
                 self.remove_key(slot);
@@ -190,6 +190,7 @@ impl Sights {
                 self.unlearn(slot);
             }
         }
+        look.is_odd()
     }
 
     fn learn(&mut self, mut certificate: Certificate, identity: ItemId) -> Slot {
@@ -290,9 +291,9 @@ impl Sights {
         self.looks.get(*slot)
     }
 
-    /// What was seen in all places, in no order.
+    /// What was seen in all places, shuffled: whoever looks for any in a large directory finds one soon.
     pub(super) fn looks(&self) -> impl Iterator<Item = &Look> {
-        self.looks.iter()
+        self.by_place.iter().filter_map(|slot| self.looks.get(*slot))
     }
 
     /// The certificates in a place, and whether their key lies with them.
