@@ -78,13 +78,16 @@ async fn a_password_is_in_one_locked_page_and_then_nowhere() {
     manager.act(&item.id, "renew", &Options::default()).await.expect("begun");
     // A helper that stands still keeps the daemon waiting, with the password at hand, however long the looking takes.
     let helper = eventually("a helper at work with the password", async || {
+        // Stopped before anything is looked at: looking takes longer than many a helper.
+        let helper = child_of(daemon.pid()).filter(|helper| kill_process(*helper, Signal::STOP).is_ok())?;
         let found = look(daemon.pid(), PASSWORD.as_bytes());
         assert!(found.open.is_empty(), "{found:?}");
-        let helper = if found.protected > 0 { child_of(daemon.pid()) } else { None };
-        helper.filter(|helper| {
-            // It may have ended meanwhile, and the password with it.
-            kill_process(*helper, Signal::STOP).is_ok() && look(daemon.pid(), PASSWORD.as_bytes()).protected > 0
-        })
+        if found.protected > 0 {
+            return Some(helper);
+        }
+        // It had nothing to do with the password, or has ended meanwhile.
+        kill_process(helper, Signal::CONT).ok()?;
+        None
     })
     .await;
     let during = look(daemon.pid(), PASSWORD.as_bytes());
