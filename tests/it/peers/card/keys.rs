@@ -85,6 +85,17 @@ async fn imported_keys_sign_and_the_card_goes_on() {
     }
 }
 
+/// As a letter to another key may be: refused, and the card goes on.
+#[tokio::test]
+async fn what_is_not_below_the_modulus_is_refused() {
+    let (mut wire, _state) = new_card(CardKind::Generates).await;
+    wire.administer().await;
+    let key = wire.generate(0x9D, Algorithm::Rsa2048, PinPolicy::Usual).await;
+    assert_eq!(wire.verify("123456").await, 0x9000);
+    assert_eq!(wire.sign(0x9D, Algorithm::Rsa2048, &[0xFF; 256]).await.status, 0x6A80);
+    signs(&mut wire, 0x9D, Algorithm::Rsa2048, &key).await;
+}
+
 #[tokio::test]
 async fn what_was_encrypted_to_a_key_opens() {
     let (mut wire, _state) = new_card(CardKind::Moves).await;

@@ -21,7 +21,7 @@ use trussed_rsa_types::{RsaImportFormat, RsaPublicParts};
 use trussed_wrap_key_to_file::WrapKeyToFileClient as _;
 
 use crate::apdu::{Answer, Command, NOT_FOUND, OK, WRONG_DATA};
-use crate::backends::{self, Backend, Backends, Contexts};
+use crate::backends::{self, Backend, Backends, Contexts, Refused};
 use crate::tlv;
 
 /// A PIN or PUK, padded to its eight bytes.
@@ -54,6 +54,7 @@ pub(crate) struct Applet<'a> {
     application: Authenticator<Client<'a>>,
     /// Sees the same files as the applet, past its commands.
     beside: Client<'a>,
+    refused: Refused,
 }
 
 type Client<'a> = ClientImplementation<'a, Direct<'a>, Backends>;
@@ -75,13 +76,14 @@ pub(crate) fn power<R>(directory: &Path, label: &'static [u8], run: impl FnOnce(
                 (requester, ServiceEndpoint::<Backend, Contexts>::new(responder, context, backends::ALL))
             })
             .unzip();
+        let refused = Refused::default();
         let hardware = Hardware { store, random: OsRng, interface: UserInterface::new() };
-        let machine = Machine { service: Service::with_dispatch(hardware, Backends::default()), endpoints };
+        let machine = Machine { service: Service::with_dispatch(hardware, Backends::new(refused.clone())), endpoints };
         let machine = Direct(Rc::new(RefCell::new(machine)));
         let mut clients = requesters.into_iter().map(|requester| Client::new(requester, machine.clone(), None));
         let mut client = || clients.next().expect("one for each channel");
         let options = Options::new().label(label).url(b"");
-        run(Applet { application: Authenticator::new(client(), options), beside: client() })
+        run(Applet { application: Authenticator::new(client(), options), beside: client(), refused })
     })
 }
 
@@ -98,6 +100,7 @@ impl Applet<'_> {
         let command = iso7816::command::CommandView::try_from(bytes.as_slice()).expect("a well-formed command");
         let mut reply = heapless::Vec::<u8, REPLY>::new();
         match self.application.respond(command, &mut reply) {
+            Ok(()) if self.refused.take() => (Vec::new(), WRONG_DATA),
             Ok(()) => (reply.to_vec(), OK),
             Err(status) => (Vec::new(), status.into()),
         }

@@ -1,5 +1,8 @@
 //! Which of Trussed's backends serves the applet's requests: PINs, the applet's files and sealed keys, RSA, and the core's own.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use trussed::backend::{Backend as _, BackendId};
 use trussed::platform::Platform;
 use trussed::serde_extensions::{ExtensionDispatch, ExtensionId, ExtensionImpl as _};
@@ -10,7 +13,7 @@ use trussed_auth_backend::{AuthBackend, AuthContext, FilesystemLayout};
 use trussed_chunked::ChunkedExtension;
 use trussed_core::Error;
 use trussed_core::api::{Reply, Request, reply, request};
-use trussed_core::types::Location;
+use trussed_core::types::{Bytes, Location};
 use trussed_hpke::HpkeExtension;
 use trussed_rsa_alloc::SoftwareRsa;
 use trussed_staging::{StagingBackend, StagingContext};
@@ -57,6 +60,19 @@ impl TryFrom<u8> for Extension {
 pub(crate) struct Backends {
     pins: AuthBackend,
     files: StagingBackend,
+    refused: Refused,
+}
+
+/// Whether a key refused what it was given since the last look. The applet takes every key to do what it is asked, and panics
+/// where one does not; so it is answered with nothing, and the one who gave it the command looks here.
+#[derive(Clone, Default)]
+pub(crate) struct Refused(Rc<Cell<bool>>);
+
+impl Refused {
+    /// Whether one did; forgets it.
+    pub(crate) fn take(&self) -> bool {
+        self.0.take()
+    }
 }
 
 /// What they remember of one client.
@@ -66,9 +82,9 @@ pub(crate) struct Contexts {
     files: StagingContext,
 }
 
-impl Default for Backends {
-    fn default() -> Self {
-        Self { pins: AuthBackend::new(Location::Internal, FilesystemLayout::V0), files: StagingBackend::new() }
+impl Backends {
+    pub(crate) fn new(refused: Refused) -> Self {
+        Self { pins: AuthBackend::new(Location::Internal, FilesystemLayout::V0), files: StagingBackend::new(), refused }
     }
 }
 
@@ -88,7 +104,14 @@ impl ExtensionDispatch for Backends {
         match backend {
             Backend::Files => self.files.request(core, &mut backends.files, request, resources),
             Backend::Pins => self.pins.request(core, &mut backends.pins, request, resources),
-            Backend::Rsa => SoftwareRsa.request(core, &mut (), request, resources),
+            Backend::Rsa => match (SoftwareRsa.request(core, &mut (), request, resources), request) {
+                // As a letter to another key, whose number is not below this one's modulus (RFC 8017, 5.1.2).
+                (Err(Error::InternalError), Request::Sign(_)) => {
+                    self.refused.0.set(true);
+                    Ok(reply::Sign { signature: Bytes::new() }.into())
+                }
+                (answer, _) => answer,
+            },
         }
     }
 
