@@ -1,14 +1,14 @@
 //! Smart cards and tokens: who is in which reader, what lies on it, and what a renewal does with it, one transaction for each step.
 //! Owns no state of a renewal, and asks a person for nothing but the secrets of a card, by its guard.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use obnova_core::card::{Card, Presence};
 use obnova_core::certificate::Certificate;
 use obnova_core::world::{Condition, Found, Sight};
 use obnova_core::{Place, Problem, Scheme};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::engine::Engine;
 use crate::helper::Helper;
@@ -21,6 +21,7 @@ pub mod modules;
 pub mod piv;
 pub mod readers;
 pub mod secrets;
+mod slots;
 pub mod step;
 pub mod survey;
 
@@ -36,8 +37,10 @@ pub struct Cards {
     /// `None`: this daemon uses no readers.
     readers: Option<Arc<Readers>>,
     modules: Arc<[Module]>,
-    /// Which module showed a token last. Shared by all who use it; a wrong entry costs a search.
-    shown_by: Arc<Mutex<BTreeMap<Place, Module>>>,
+    /// The tokens that each module showed last. Shared by all who use it; a wrong entry costs a search.
+    shown: Arc<Mutex<HashMap<Module, Vec<Place>>>>,
+    /// Somebody has begun to watch tokens.
+    tokens_wanted: Arc<Notify>,
     /// The cards that are in readers now, by their places.
     present: Arc<watch::Sender<BTreeMap<Place, Card>>>,
 }
@@ -46,7 +49,8 @@ impl Cards {
     /// The cards in these readers, and the tokens that these modules show.
     pub fn new(helper: Helper, readers: Option<Readers>, modules: Vec<Module>) -> Self {
         let present = Arc::new(watch::Sender::new(BTreeMap::new()));
-        Self { helper, readers: readers.map(Arc::new), modules: modules.into(), shown_by: Arc::default(), present }
+        let (shown, tokens_wanted) = (Arc::default(), Arc::default());
+        Self { helper, readers: readers.map(Arc::new), modules: modules.into(), shown, tokens_wanted, present }
     }
 
     /// Takes one step at a card: one transaction.
@@ -62,7 +66,7 @@ impl Cards {
         let module = self.module_of(place).await?;
         let answer = self.helper.token(&module, place, &step, &secrets).await;
         if matches!(answer, Err(CardError::Absent {})) {
-            self.shown().remove(place);
+            self.shown().values_mut().for_each(|places| places.retain(|shown| shown != place));
         }
         answer
     }
@@ -140,46 +144,71 @@ impl Cards {
         present
     }
 
-    /// The tokens of software and of cards, where somebody watches one: loading every maker's module is only worth it then.
-    async fn look_at_tokens(&self, engine: &Engine) -> Result<BTreeMap<Place, Card>, Problem> {
+    /// The tokens of software and of cards, where somebody watches one: loading every maker's module is only worth it then. `None`:
+    /// nobody does.
+    async fn look_at_tokens(&self, engine: &Engine) -> Result<Option<BTreeMap<Place, Card>>, Problem> {
         let watched = engine.read(|state| state.world.watches().any(|place| place.scheme() == Scheme::Pkcs11)).await?;
-        let mut present = self.present();
-        if watched {
-            let tokens = self.tokens().await;
-            present.extend(without_piv(tokens, &present));
+        if !watched {
+            return Ok(None);
         }
-        Ok(present)
+        let tokens = self.tokens().await;
+        let mut present = self.present();
+        present.retain(|place, _| place.scheme() != Scheme::Pkcs11);
+        present.extend(without_piv(tokens, &present));
+        Ok(Some(present))
+    }
+
+    /// Has tokens looked after from now on, as somebody watches one.
+    pub fn want_tokens(&self) {
+        self.tokens_wanted.notify_one();
     }
 
     /// The tokens that all modules show. A module that fails hides no other.
     async fn tokens(&self) -> Vec<Card> {
         let mut all: Vec<Card> = Vec::new();
         for module in self.modules.iter() {
-            match self.helper.tokens(module).await {
-                Ok(cards) => {
-                    let new = |card: &Card| all.iter().all(|other| other.place != card.place);
-                    let cards: Vec<Card> = cards.into_iter().filter(new).collect();
-                    self.shown().extend(cards.iter().map(|card| (card.place.clone(), module.clone())));
-                    all.extend(cards);
-                }
+            match self.tokens_of(module).await {
+                Ok(cards) => add_new(&mut all, cards),
                 Err(error) => tracing::warn!(module = %module.path.display(), %error, "a module shows no tokens"),
             }
         }
         all
     }
 
+    async fn tokens_of(&self, module: &Module) -> Result<Vec<Card>, CardError> {
+        let cards = self.helper.tokens(module).await?;
+        let places = cards.iter().map(|card| card.place.clone()).collect();
+        self.shown().insert(module.clone(), places);
+        Ok(cards)
+    }
+
     async fn module_of(&self, place: &Place) -> Result<Module, CardError> {
-        let known = self.shown().get(place).cloned();
-        if let Some(module) = known {
+        if let Some(module) = self.shows(place) {
             return Ok(module);
         }
         self.tokens().await;
-        self.shown().get(place).cloned().ok_or(CardError::Absent {})
+        self.shows(place).ok_or(CardError::Absent {})
     }
 
-    fn shown(&self) -> std::sync::MutexGuard<'_, BTreeMap<Place, Module>> {
+    /// The module that showed a token last; of several, the one that is asked first.
+    fn shows(&self, place: &Place) -> Option<Module> {
+        let shown = self.shown();
+        let by = |module: &&Module| shown.get(module).is_some_and(|places| places.contains(place));
+        self.modules.iter().find(by).cloned()
+    }
+
+    fn shown(&self) -> std::sync::MutexGuard<'_, HashMap<Module, Vec<Place>>> {
         // Whole values are put in and taken out: what a panicked holder left is right all the same.
-        self.shown_by.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Adds what another module shows and no earlier one did.
+fn add_new(all: &mut Vec<Card>, shown: Vec<Card>) {
+    for card in shown {
+        if all.iter().all(|other| other.place != card.place) {
+            all.push(card);
+        }
     }
 }
 

@@ -66,6 +66,7 @@ enum Request {
     Write(Decide, oneshot::Sender<Result<(), Problem>>),
     See(Vec<Sighting>, oneshot::Sender<BTreeSet<ItemId>>),
     Found(Place),
+    CardsMoved(Vec<Place>, Vec<Place>),
     Stall(u64, Option<Problem>),
     Greet,
 }
@@ -208,6 +209,14 @@ impl Engine {
         self.requests.send(Request::Found(card)).await.map_err(|_| stopping())
     }
 
+    /// These cards came, or hold something else than before; and these went.
+    pub async fn cards_moved(&self, come: Vec<Place>, gone: Vec<Place>) -> Result<(), Problem> {
+        if come.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
+        self.requests.send(Request::CardsMoved(come, gone)).await.map_err(|_| stopping())
+    }
+
     /// Somebody who shows notices has come: warnings that nobody has seen may return.
     pub async fn greet(&self) -> Result<(), Problem> {
         self.requests.send(Request::Greet).await.map_err(|_| stopping())
@@ -294,6 +303,16 @@ impl Loaded {
                 if let Some(item) = items.into_iter().find(|item| self.state.world.item(*item, now).is_some()) {
                     self.say(Publication::Noticed(item, "found", Level::Notice));
                 }
+                false
+            }
+            Request::CardsMoved(come, gone) => {
+                // One that is watched, or was seen, is shown as away.
+                let world = &self.state.world;
+                let shown = |card: &Place| world.places().any(|place| place == card) || world.is_watched(card);
+                let (away, gone): (Vec<Place>, Vec<Place>) = gone.into_iter().partition(shown);
+                let ids = |cards: Vec<Place>| cards.iter().map(|card| world.place_id(card)).collect::<Vec<ItemId>>();
+                let (changed, gone) = (ids([come, away].concat()), ids(gone));
+                self.tell(changed, gone);
                 false
             }
             Request::Stall(job, problem) => {
@@ -415,9 +434,13 @@ impl Loaded {
         if touched.is_empty() {
             return;
         }
-        self.state.revision += 1;
         let now = self.state.now();
-        let (there, gone): (Vec<_>, Vec<_>) = touched.into_iter().partition(|id| self.state.world.item(*id, now).is_some());
+        let (there, gone) = touched.into_iter().partition(|id| self.state.world.item(*id, now).is_some());
+        self.tell(there, gone);
+    }
+
+    fn tell(&mut self, there: Vec<ItemId>, gone: Vec<ItemId>) {
+        self.state.revision += 1;
         if !there.is_empty() {
             self.say(Publication::Changed(there, self.state.revision));
         }

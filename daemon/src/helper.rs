@@ -38,6 +38,9 @@ const GENERATION_DEADLINE: Duration = Duration::from_mins(3);
 /// How long a step at a token may take whose PIN is typed on the reader: the reader gives up earlier.
 const PAD_DEADLINE: Duration = Duration::from_mins(2);
 
+/// How long one that listens to a module may do so.
+const LISTENING_DEADLINE: Duration = Duration::from_hours(24 * 365);
+
 /// How long a killed helper may take to disappear. Longer only if it hangs inside the kernel, on a dead network share.
 const REAP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -183,6 +186,13 @@ impl Helper {
         self.ask_module(module, &Request::Tokens { module: module.path.as_path().into() }, &[]).await
     }
 
+    /// Ready with `true` once a module shows other tokens than `shown`, for which its code sleeps in a process of its own; at once
+    /// with `false` if it would never tell, or has nothing but `readers` of the card service, which does.
+    pub async fn tokens_moved(&self, module: &Module, shown: Vec<Place>, readers: Vec<String>) -> Result<bool, CardError> {
+        let request = Request::TokensMoved { module: module.path.as_path().into(), shown, readers };
+        self.ask_module(module, &request, &[]).await
+    }
+
     /// Takes one step at the token `place`, of which the module must show just one. Each secret is sent to the token once, with
     /// keys that demand the PIN for each use once more. Tokens have no management key.
     pub async fn token(
@@ -268,6 +278,7 @@ impl Helper {
         match request {
             Request::Generate { .. } | Request::Token { step: CardStep::Generate { .. }, .. } => self.generation_deadline,
             Request::Token { step: CardStep::Look {}, .. } => self.deadline,
+            Request::TokensMoved { .. } => LISTENING_DEADLINE,
             Request::Token { pin: false, .. } => self.pad_deadline,
             _ => self.deadline,
         }

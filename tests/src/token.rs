@@ -70,11 +70,16 @@ impl SoftToken {
         Module { path: module_file().to_owned(), environment: self.environment([]) }
     }
 
+    /// The same behind a module with slots of its own: the tokens are plugged in as long as the file exists.
+    pub fn pluggable(&self, plug: &Path) -> Module {
+        let mut module = self.between("");
+        module.environment.insert("BETWEEN_PLUG".to_owned(), text(plug).to_owned());
+        module
+    }
+
     /// The lines of a configuration that name the module.
     pub fn configuration(&self) -> String {
-        let Module { path, environment } = self.module();
-        let variables: Vec<String> = environment.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
-        format!("[[modules]]\npath = \"{}\"\nenvironment = {{ {} }}\n", path.display(), variables.join(", "))
+        configuration(&self.module())
     }
 
     /// The module that stands between, and `does` something at a function: see `testbed/token/between.c`. Empty: it only takes
@@ -103,6 +108,12 @@ impl SoftToken {
         let log = std::fs::read_to_string(self.log()).unwrap_or_default();
         std::fs::remove_file(self.log()).expect("calls were noted");
         log.lines().map(str::to_owned).collect()
+    }
+
+    /// How often a function has been called so far.
+    pub fn count(&self, function: &str) -> usize {
+        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+        log.lines().filter(|line| *line == function).count()
     }
 
     fn log(&self) -> PathBuf {
@@ -244,6 +255,13 @@ impl SoftToken {
         command.stdin(Stdio::null());
         command
     }
+}
+
+/// The lines of a configuration that name a module.
+pub fn configuration(module: &Module) -> String {
+    let Module { path, environment } = module;
+    let variables: Vec<String> = environment.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
+    format!("[[modules]]\npath = \"{}\"\nenvironment = {{ {} }}\n", path.display(), variables.join(", "))
 }
 
 /// A certificate for a key on a token, by an authority: what a person with a card has. The address stands among the names.

@@ -212,6 +212,9 @@ impl Desk {
         let cards = cards.map_err(|error| crate::runner::trouble::card(&error, place.name()))?;
         self.engine.write(new).await?;
         crate::cards::survey::see(&self.engine, &cards).await?;
+        if place.scheme() == Scheme::Pkcs11 {
+            self.cards.want_tokens();
+        }
         self.items_within(place).await
     }
 

@@ -9,7 +9,7 @@ use obnova_core::card::Card;
 use super::readers::{Reader, Service};
 use super::secrets::Secrets;
 use super::step::{CardAnswer, CardError, CardStep};
-use super::{Cards, without_piv};
+use super::{Cards, add_new, without_piv};
 
 /// What there is.
 #[derive(Clone, Debug, Default)]
@@ -67,12 +67,9 @@ impl Cards {
         }
         let mut tokens: Vec<Card> = Vec::new();
         for module in self.modules.iter() {
-            let failed = match self.helper.tokens(module).await {
+            let failed = match self.tokens_of(module).await {
                 Ok(shown) => {
-                    let new = |card: &Card| tokens.iter().all(|other| other.place != card.place);
-                    let shown: Vec<Card> = shown.into_iter().filter(new).collect();
-                    self.shown().extend(shown.iter().map(|card| (card.place.clone(), module.clone())));
-                    tokens.extend(shown);
+                    add_new(&mut tokens, shown);
                     None
                 }
                 Err(error) => Some(error),

@@ -10,6 +10,7 @@ use obnova_core::{Place, Problem};
 use tokio::sync::mpsc;
 
 use super::readers::ReaderEvent;
+use super::slots::Slots;
 use super::{Cards, sighting};
 use crate::bus::agents::Requester;
 use crate::engine::Engine;
@@ -20,26 +21,44 @@ pub(crate) async fn survey(
     cards: Cards,
     engine: Engine,
     runner: Runner,
-    events: Option<mpsc::UnboundedReceiver<ReaderEvent>>,
+    mut events: Option<mpsc::UnboundedReceiver<ReaderEvent>>,
 ) -> Result<(), Problem> {
-    let before = cards.present();
-    let now = cards.look_at_tokens(&engine).await?;
-    take_note(&cards, &engine, &runner, &before, now).await?;
-    let Some(mut events) = events else { return Ok(()) };
-    while let Some(event) = events.recv().await {
-        tracing::debug!(?event, "at the readers");
+    let mut slots = Slots::new();
+    cards.want_tokens();
+    loop {
         let before = cards.present();
-        let now = match event {
-            ReaderEvent::CardInserted { reader } | ReaderEvent::CardReleased { reader } => cards.look_into(&reader).await,
-            // Whatever is in it by now is told next, and is then a card that came.
-            ReaderEvent::CardRemoved { reader } => cards.outside(&reader),
-            ReaderEvent::ServiceGone | ReaderEvent::NotInFront => BTreeMap::new(),
-            // What is inserted follows.
-            ReaderEvent::ServiceCame => continue,
+        let now = tokio::select! {
+            event = next(&mut events) => {
+                let Some(event) = event else { return Ok(()) };
+                tracing::debug!(?event, "at the readers");
+                match event {
+                    ReaderEvent::CardInserted { reader } | ReaderEvent::CardReleased { reader } => cards.look_into(&reader).await,
+                    // Whatever is in it by now is told next, and is then a card that came.
+                    ReaderEvent::CardRemoved { reader } => cards.outside(&reader),
+                    ReaderEvent::ServiceGone | ReaderEvent::NotInFront => BTreeMap::new(),
+                    // What is inserted follows.
+                    ReaderEvent::ServiceCame => continue,
+                }
+            }
+            () = async { tokio::select! { () = cards.tokens_wanted.notified() => {}, () = slots.moved() => {} } } => {
+                let Some(tokens) = cards.look_at_tokens(&engine).await? else {
+                    slots.cease();
+                    continue;
+                };
+                slots.listen(&cards);
+                tokens
+            }
         };
         take_note(&cards, &engine, &runner, &before, now).await?;
     }
-    Ok(())
+}
+
+/// What the readers tell next; never, if this daemon uses none. `None`: they tell nothing any more.
+async fn next(events: &mut Option<mpsc::UnboundedReceiver<ReaderEvent>>) -> Option<ReaderEvent> {
+    match events {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Makes known what lies on the cards that came, and lets the renewals go on that waited for them.
@@ -51,9 +70,11 @@ async fn take_note(
     now: BTreeMap<Place, Card>,
 ) -> Result<(), Problem> {
     let come: Vec<Card> = now.values().filter(|card| before.get(&card.place) != Some(card)).cloned().collect();
+    let gone: Vec<Place> = before.keys().filter(|place| !now.contains_key(place)).cloned().collect();
     cards.set_present(now);
     let taken_up = take_up(engine, &come).await?;
     see(engine, &come).await?;
+    engine.cards_moved(come.iter().map(|card| card.place.clone()).collect(), gone).await?;
     for place in taken_up {
         engine.found(place).await?;
     }

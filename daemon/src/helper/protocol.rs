@@ -152,6 +152,16 @@ pub enum Request {
         /// The module's file.
         module: FilePath,
     },
+    /// Wait until a PKCS#11 module shows other tokens than these. Answer: `bool`, at once `false` if it would never tell: its
+    /// slots keep their tokens, or are readers of the card service, which tells by itself.
+    TokensMoved {
+        /// The module's file.
+        module: FilePath,
+        /// The tokens that it showed last.
+        shown: Vec<Place>,
+        /// The readers of the card service.
+        readers: Vec<String>,
+    },
     /// One step at a token. Answer: [`CardAnswer`](crate::cards::step::CardAnswer).
     Token {
         /// The module's file.
@@ -191,6 +201,7 @@ impl Request {
             | Self::Place { .. }
             | Self::Digest { .. }
             | Self::Tokens { .. }
+            | Self::TokensMoved { .. }
             | Self::ResetCards {} => 0,
         }
     }

@@ -4,6 +4,7 @@
  *   BETWEEN_LOG     a file to which a line is appended for each call, and for each variable of the environment
  *   BETWEEN_DOES    what it does, and at which function, such as "hang C_GetSlotList"; nothing: it hands everything on
  *   BETWEEN_FLAGS   flags that each token has besides its own, a number
+ *   BETWEEN_PLUG    a file: as long as it exists, the tokens are plugged into their slots, which are no readers of any other service
  *
  * It hands on eight words whatever a function takes: on the machines in question a function that takes fewer does not look at
  * the rest. */
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 typedef unsigned long word;
@@ -36,11 +38,12 @@ typedef word function(word, word, word, word, word, word, word, word);
 
 #define NAME(index, name) #name,
 static const char *const names[] = { FUNCTIONS(NAME) };
-enum { COUNT = sizeof names / sizeof *names, GET_SLOT_LIST = 4, GET_TOKEN_INFO = 6, GET_MECHANISM_LIST = 7,
-       GET_ATTRIBUTE_VALUE = 24, FIND_OBJECTS = 27 };
+enum { COUNT = sizeof names / sizeof *names, INITIALIZE = 0, GET_SLOT_LIST = 4, GET_SLOT_INFO = 5, GET_TOKEN_INFO = 6, GET_MECHANISM_LIST = 7,
+       GET_ATTRIBUTE_VALUE = 24, FIND_OBJECTS = 27, WAIT_FOR_SLOT_EVENT = 67 };
 
 struct list { unsigned char major, minor; function *functions[COUNT]; };
 struct attribute { word type; void *value; word length; };
+struct slot { char text[96]; word flags; };
 struct token { char text[96]; word flags; word numbers[10]; char rest[20]; };
 
 extern char **environ;
@@ -111,6 +114,24 @@ static void forbid(int index, word c, word d) {
     }
 }
 
+/* Whether the file was missing when this was last told. */
+static int missing;
+
+/* Sleeps until the file has come or gone since that was last told. */
+static word wait_for(const char *plug, word *slot) {
+    char directory[4096], event[4096];
+    snprintf(directory, sizeof directory, "%s", plug);
+    *strrchr(directory, '/') = 0;
+    int watch = inotify_init1(IN_CLOEXEC);
+    if (watch < 0 || inotify_add_watch(watch, directory, IN_CREATE | IN_DELETE) < 0) return 5;
+    while (access(plug, F_OK) == missing)
+        if (read(watch, event, sizeof event) < 0) return 5;
+    close(watch);
+    missing = access(plug, F_OK);
+    *slot = 0;
+    return 0;
+}
+
 static word pass(int index, word a, word b, word c, word d, word e, word f, word g, word h) {
     note(names[index]);
     const char *what = does(index);
@@ -118,7 +139,14 @@ static word pass(int index, word a, word b, word c, word d, word e, word f, word
     if (is(what, "crash")) *(volatile int *)(word)index = 1;
     if (is(what, "exit")) _exit(0);
     if (is(what, "fail-")) return strtoul(what + 5, NULL, 0);
+    const char *plug = getenv("BETWEEN_PLUG");
+    int away = plug && access(plug, F_OK);
+    if (plug && index == INITIALIZE) missing = access(plug, F_OK);
+    if (plug && index == WAIT_FOR_SLOT_EVENT) return wait_for(plug, (word *)b);
+    if (away && index == GET_TOKEN_INFO) return 0xe0;
+    if (away && index == GET_SLOT_LIST && (char)a) return *(word *)c = 0;
     word result = real->functions[index](a, b, c, d, e, f, g, h);
+    if (plug && index == GET_SLOT_INFO) ((struct slot *)b)->flags = away ? 2 : 3;
     if (is(what, "die")) kill(getpid(), SIGKILL);
     if (is(what, "many-")) exaggerate(index, strtoul(what + 5, NULL, 0), b, c, d), result = 0;
     if (is(what, "forbid")) forbid(index, c, d);

@@ -84,6 +84,9 @@ fn answer(request: &Request, secrets: Vec<Secret>) -> Result<serde_json::Value, 
         Request::Place { staged, target, mode, sha256 } => json(files::place(staged, target, *mode, sha256)?),
         Request::Digest { path } => json(files::digest(path)?),
         Request::Tokens { module } => json(tokens::list(module).map_err(HelperError::Card)?),
+        Request::TokensMoved { module, shown, readers } => {
+            json(tokens::moved(module, shown, readers).map_err(HelperError::Card)?)
+        }
         Request::Token { module, place, step, pin, new_pin, last_try } => {
             let opens = if *pin { secret() } else { None };
             let new = if *new_pin { secret() } else { None };

@@ -13,6 +13,7 @@ mod public_keys;
 pub(crate) mod reset;
 mod sign;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use obnova_core::Place;
@@ -39,6 +40,26 @@ pub(crate) fn list(module: &Path) -> Result<Vec<Card>, CardError> {
         match trouble {
             Some(error) if cards.is_empty() => Err(error),
             _ => bounded(cards),
+        }
+    })
+}
+
+/// Waits until the module shows other tokens than these; `false` if it would never tell, or has no slots but these readers.
+pub(crate) fn moved(module: &Path, shown: &[Place], readers: &[String]) -> Result<bool, CardError> {
+    Module::load(module)?.used(|module| {
+        if !module.has_slots_beside(readers)? {
+            return Ok(false);
+        }
+        loop {
+            // It tells of all that happens from here on.
+            let (tokens, _) = module.tokens()?;
+            let now: BTreeSet<Place> = tokens.iter().map(Token::place).collect();
+            if now != shown.iter().cloned().collect() {
+                return Ok(true);
+            }
+            if !module.wait()? {
+                return Ok(false);
+            }
         }
     })
 }

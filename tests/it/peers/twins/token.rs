@@ -1,9 +1,9 @@
 //! On a token of software: two pairs side by side.
 
 use obnova_api::Options;
-use obnova_tests::token::{PIN, SoftToken};
+use obnova_tests::token::{PIN, SoftToken, configuration};
 use obnova_tests::twins::{CardAuthority, Use};
-use obnova_tests::{Agent, KeyKind, Scene};
+use obnova_tests::{Agent, KeyKind, News, Scene, eventually};
 use openssl::hash::MessageDigest;
 use openssl::sign::Verifier;
 use openssl::x509::X509;
@@ -25,6 +25,39 @@ fn pair(days_left: i64) -> SoftToken {
 fn new_ids(token: &SoftToken) -> Vec<String> {
     let certificates = token.objects().into_iter().filter(|(class, _, _)| class == "Certificate");
     certificates.map(|(_, id, _)| id).filter(|id| !["01", "02"].contains(&id.as_str())).collect()
+}
+
+/// A module with slots of its own tells of its tokens, of which no card service knows; a helper sleeps in it meanwhile.
+#[tokio::test]
+async fn a_token_is_seen_to_come_and_to_go_where_its_module_tells() {
+    let token = pair(20);
+    let scene = Scene::set().await;
+    let plug = scene.home().join("plugged");
+    let _daemon = scene.start_as(configured(&scene, "card-twins", &configuration(&token.pluggable(&plug)))).await;
+    let news = News::on(&scene.bus).await;
+    scene.obnova(&["watch", &token.place()]).await.ends(0);
+    scene.item("a token that is away", |item| item.state == "away").await;
+    let listened = async |times: usize| {
+        let listened = async || (token.count("C_WaitForSlotEvent") >= times).then_some(());
+        eventually("a module that is listened to", listened).await;
+    };
+    listened(1).await;
+    std::fs::write(&plug, "").expect("plugged in");
+    scene.item("the twins", |item| item.kind == "identity" && item.name == "Anna Novak").await;
+    let cards = scene.obnova(&["card", "list", "--json"]).await.ends(0).json();
+    assert_eq!(cards[0]["state"], "present");
+
+    // Nobody asks, and yet whoever shows the card is told.
+    let id = cards[0]["id"].as_str().expect("an id");
+    listened(2).await;
+    news.forget();
+    std::fs::remove_file(&plug).expect("pulled out");
+    news.changed(id).await;
+    assert_eq!(scene.obnova(&["card", "list", "--json"]).await.ends(0).json()[0]["state"], "away");
+    listened(3).await;
+    news.forget();
+    std::fs::write(&plug, "").expect("plugged in");
+    news.changed(id).await;
 }
 
 #[tokio::test]

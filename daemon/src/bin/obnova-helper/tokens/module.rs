@@ -63,6 +63,27 @@ impl Module {
         Ok((tokens, trouble))
     }
 
+    /// Whether tokens can come and go in slots that are no readers of the card service, which PKCS#11 names by their first 64 bytes.
+    pub(super) fn has_slots_beside(&self, readers: &[String]) -> Result<bool, CardError> {
+        for slot in self.context.get_all_slots().map_err(of_module)?.into_iter().take(MOST_SLOTS) {
+            let info = self.context.get_slot_info(slot).map_err(of_module)?;
+            let name = text(info.slot_description());
+            if info.removable_device() && !readers.iter().any(|reader| !name.is_empty() && reader.starts_with(&name)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Sleeps until something happens in a slot; `false` if the module cannot tell.
+    pub(super) fn wait(&self) -> Result<bool, CardError> {
+        match self.context.wait_for_slot_event() {
+            Ok(_) => Ok(true),
+            Err(Error::Pkcs11(RvError::FunctionNotSupported, _)) => Ok(false),
+            Err(error) => Err(of_module(error)),
+        }
+    }
+
     fn token(&self, slot: Slot) -> Result<Token, Error> {
         let info = self.context.get_token_info(slot)?;
         let slot_info = self.context.get_slot_info(slot)?;
