@@ -15,6 +15,7 @@ use crate::runner::Runner;
 use crate::stores::Surveyor;
 
 mod act;
+pub mod admission;
 pub mod agents;
 mod cards;
 mod doctor;
@@ -24,6 +25,7 @@ mod manager;
 pub(crate) mod screen;
 pub mod views;
 
+use admission::Admission;
 use agents::Agents;
 use manager::Manager;
 use views::Household;
@@ -43,8 +45,8 @@ pub struct Desk {
     pub agents: Arc<Agents>,
     /// Whose items these are.
     pub household: Household,
-    /// Only this user may call; `None`: whoever holds the other end of the socket.
-    pub only_uid: Option<u32>,
+    /// Who is heard.
+    pub admission: Admission,
 }
 
 /// Puts the manager and the unfinished jobs on the connection. The bus name is taken by the caller, last of all.

@@ -11,6 +11,7 @@ pub mod journal;
 pub mod programmes;
 mod random;
 pub mod runner;
+pub mod scope;
 pub mod service;
 mod shares;
 pub mod stores;
@@ -32,6 +33,7 @@ use zbus::{Connection, MessageStream};
 
 use authorities::simulated::Simulated;
 use bus::Desk;
+use bus::admission::Admission;
 use bus::agents::{Agents, Requester};
 use bus::views::Household;
 use cards::Cards;
@@ -67,8 +69,8 @@ pub struct Parts {
     pub modules: Vec<Module>,
     /// Whose items these are.
     pub household: Household,
-    /// Only this user may call; `None` over a socket pair.
-    pub only_uid: Option<u32>,
+    /// Who is heard.
+    pub admission: Admission,
     /// With nothing to watch and nobody there, end after so long; the bus starts the daemon again.
     pub idle_exit: Option<Duration>,
 }
@@ -169,7 +171,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         cards: cards.clone(),
         agents,
         household: parts.household,
-        only_uid: parts.only_uid,
+        admission: parts.admission,
     };
     bus::serve(&parts.connection, &desk, &unfinished).await?;
     let mut messages = MessageStream::from(&parts.connection);
@@ -289,7 +291,7 @@ async fn at_cards(cards: Cards, engine: Engine, runner: Runner, events: Option<m
 /// Who is asked about a job after a restart: any agent of the user who started it.
 async fn requester(engine: &Engine, number: u64) -> Result<Requester, RunError> {
     let uid = engine.read(move |state| state.world.job(number).and_then(|job| job.start.uid)).await;
-    Ok(Requester { sender: None, uid: uid.map_err(RunError::Engineless)? })
+    Ok(Requester { uid: uid.map_err(RunError::Engineless)?, ..Requester::default() })
 }
 
 async fn until_closed(messages: &mut MessageStream) {

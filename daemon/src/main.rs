@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use obnovad::bus::views::Household;
 use obnovad::cards::{modules, readers::Readers};
 use obnovad::clock::SystemClock;
 use obnovad::config::{self, Settings};
 use obnovad::helper::Helper;
+use obnovad::scope::Scope;
 use obnovad::{Parts, RunError, programmes, run, service};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
@@ -24,6 +24,7 @@ const IDLE_EXIT: Duration = Duration::from_mins(2);
 /// What stands on the command line.
 #[derive(Default)]
 struct Arguments {
+    scope: Scope,
     config: Option<PathBuf>,
     state_dir: Option<PathBuf>,
     bus: Option<String>,
@@ -39,6 +40,7 @@ impl Arguments {
         let mut line = lexopt::Parser::from_env();
         while let Some(argument) = line.next()? {
             match argument {
+                Long("system") => arguments.scope = Scope::System,
                 Long("config") => arguments.config = Some(line.value()?.into()),
                 Long("state-dir") => arguments.state_dir = Some(line.value()?.into()),
                 Long("bus") => arguments.bus = Some(line.value()?.string()?),
@@ -94,14 +96,19 @@ fn complain(sentence: &str, hint: &str) {
 }
 
 fn start(arguments: Arguments) -> anyhow::Result<()> {
+    let scope = arguments.scope;
     let named = arguments.config.is_some();
     let config = match arguments.config {
         Some(path) => path,
-        None => home("XDG_CONFIG_HOME", ".config")?.join("obnova/obnova.toml"),
+        None => scope.config()?,
     };
     let settings = config::load(&config, named)?;
     let programmes = programmes::load(&config.with_file_name("programmes.d"))?;
-    let modules = modules::all(&settings.modules, Path::new("/"), std::env::home_dir().as_deref());
+    let modules = if scope.has_cards() {
+        modules::all(&settings.modules, Path::new("/"), scope.home().as_deref())
+    } else {
+        settings.modules.clone()
+    };
     if arguments.check {
         return Ok(());
     }
@@ -110,7 +117,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
     obnova_secret::process::harden().context("the process cannot be protected")?;
     let state_dir = match arguments.state_dir {
         Some(directory) => std::path::absolute(directory)?,
-        None => home("XDG_STATE_HOME", ".local/state")?.join("obnova"),
+        None => scope.state_dir()?,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -124,7 +131,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
         };
         let builder = match &arguments.bus {
             Some(address) => zbus::connection::Builder::address(address.as_str())?,
-            None => zbus::connection::Builder::session()?,
+            None => scope.bus()?,
         };
         let connection = builder.build().await.map_err(RunError::Bus)?;
         let parts = Parts {
@@ -135,11 +142,12 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
             programmes,
             clock: Arc::new(SystemClock::new()?),
             helper: Helper::at(helper_program()?),
-            readers: Some(Readers::start().context("readers cannot be watched")?),
+            readers: if scope.has_cards() { Some(Readers::start().context("readers cannot be watched")?) } else { None },
             modules,
-            household: Household { owner: owner(), scope: "user" },
-            only_uid: Some(rustix::process::getuid().as_raw()),
-            idle_exit: Some(IDLE_EXIT),
+            household: scope.household(),
+            admission: scope.admission(),
+            // The machine's certificates are looked after from start to end.
+            idle_exit: (scope == Scope::User).then_some(IDLE_EXIT),
         };
         Ok(run(parts, stop).await?)
     })
@@ -151,17 +159,6 @@ fn helper_program() -> anyhow::Result<PathBuf> {
     let places = [own.with_file_name("obnova-helper"), own.with_file_name("../libexec/obnova/obnova-helper")];
     let found = places.iter().find(|place| place.exists()).cloned();
     found.with_context(|| format!("obnova-helper is neither at {} nor at {}", places[0].display(), places[1].display()))
-}
-
-/// A directory of the XDG Base Directory Specification.
-fn home(variable: &str, fallback: &str) -> anyhow::Result<PathBuf> {
-    let set = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || std::env::home_dir().filter(|path| path.is_absolute()).map(|home| home.join(fallback));
-    set.or_else(home).with_context(|| format!("neither {variable} nor HOME is set"))
-}
-
-fn owner() -> String {
-    std::env::var("USER").unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string())
 }
 
 fn log(settings: &Settings) {

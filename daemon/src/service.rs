@@ -58,7 +58,7 @@ pub(crate) async fn speak(desk: Desk, changed: Arc<Notify>) -> Problem {
 async fn line(desk: &Desk) -> Result<(), Problem> {
     let household = desk.household.clone();
     let (view, now) = desk.engine.read(move |state| (views::status(state, &household), state.now())).await?;
-    say(&[NotifyState::Status(&text().in_zone(*now.offset()).status_line(&view, now.to_utc()))]);
+    say(&[NotifyState::Status(&text().in_zone(*now.offset()).service_line(&view, now.to_utc()))]);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use obnova_api::dict::Dictionary;
 use obnova_api::{BUS_NAME, ItemView, MANAGER_PATH, ManagerProxy, Options};
 use obnova_core::programme;
 use obnova_tests::{Agent, Answer, Asked, Bus, Recipe, eventually, program};
+use obnovad::bus::admission::Admission;
 use obnovad::bus::views::Household;
 use obnovad::clock::SimulatedClock;
 use obnovad::config::Settings;
@@ -89,7 +90,7 @@ impl Inside {
             readers: None,
             modules: Vec::new(),
             household: Household { owner: "anna".into(), scope: "user" },
-            only_uid: on_bus.then(|| rustix::process::getuid().as_raw()),
+            admission: if on_bus { Admission::Owner(rustix::process::getuid().as_raw()) } else { Admission::Peer },
             idle_exit: None,
         };
         equip(&mut parts);

@@ -6,6 +6,7 @@ mod disk;
 mod install;
 mod memory;
 mod piv;
+mod system;
 mod tokens;
 mod twins;
 mod units;

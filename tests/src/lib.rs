@@ -11,6 +11,7 @@ pub mod card;
 pub mod fixture;
 pub mod news;
 pub mod scene;
+pub mod system;
 pub mod terminal;
 pub mod token;
 pub mod twins;

@@ -6,6 +6,7 @@ wants systemd command -v systemd-analyze
 # The units name its dbus.socket.
 wants dbus-user-session test -e /usr/lib/systemd/user/dbus.socket
 wants_desktop
+wants polkitd test -x /usr/lib/polkit-1/polkitd
 wants_tokens
 wants_cards
 # A dump of a running process, as root makes one.

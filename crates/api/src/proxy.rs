@@ -33,9 +33,11 @@ pub trait Manager {
 
     /// Does something about an item: its next step's `action`, `snooze`, `dismiss`, `change-pin` and `unblock` of cards, … The
     /// path of the job, or `/` where the action is over when the call returns.
+    #[zbus(allow_interactive_auth)]
     fn act(&self, id: &str, action: &str, options: &Options) -> Result<OwnedObjectPath, Error>;
 
     /// What a renewal of this item would do, as the person would be asked about it. Nothing is changed.
+    #[zbus(allow_interactive_auth)]
     fn plan(&self, id: &str, options: &Options) -> Result<QuestionView, Error>;
 
     /// The same, every key as it came.
@@ -43,9 +45,11 @@ pub trait Manager {
     fn plan_as_dictionary(&self, id: &str, options: &Options) -> Result<Dictionary, Error>;
 
     /// Watches a place; the ids of the items that stand there now.
+    #[zbus(allow_interactive_auth)]
     fn watch(&self, place: &str, options: &Options) -> Result<Vec<String>, Error>;
 
     /// Watches the places of this item no longer.
+    #[zbus(allow_interactive_auth)]
     fn unwatch(&self, id: &str) -> Result<(), Error>;
 
     /// The daemon's health.
@@ -74,6 +78,7 @@ pub trait Manager {
     fn log_as_dictionaries(&self, filter: Dictionary, after: u64, limit: u32) -> Result<Vec<Dictionary>, Error>;
 
     /// Registers the caller as an agent: `org.obnova.Agent1` is served at `path` on the calling connection.
+    #[zbus(allow_interactive_auth)]
     fn register_agent(&self, path: &zbus::zvariant::ObjectPath<'_>, options: &AgentOptions) -> Result<(), Error>;
 
     /// Undoes [`ManagerProxy::register_agent`]; leaving the bus does, too.

@@ -81,6 +81,13 @@ impl Text {
         }
     }
 
+    /// [`Text::status_line`], and where the other scope is looked at.
+    pub fn service_line(&self, status: &StatusView, now: DateTime<Utc>) -> String {
+        let line = self.status_line(status, now);
+        let key = if status.scope == "system" { "status-line-system" } else { "status-line-user" };
+        self.say(key, &[("line", &line)])
+    }
+
     /// "3 certificates watched".
     pub fn watched(&self, count: u64) -> String {
         self.say("status-watched", &[("count", &count.to_string())])

@@ -345,6 +345,12 @@ fn the_status_line_says_what_is_next() {
         "3 certificates watched · next: renew “Anna Novak” by 3 Nov · ends 10 Nov"
     );
     assert_eq!(text.status_line(&status(None), now()), "3 certificates watched · nothing to do");
+    for (scope, elsewhere) in
+        [("user", "this computer's own: obnova --system status"), ("system", "each person's own: obnova status")]
+    {
+        let line = text.service_line(&StatusView { scope: scope.into(), ..status(None) }, now());
+        assert_eq!(line, format!("3 certificates watched · nothing to do · {elsewhere}"));
+    }
     assert_eq!(text.status_line(&StatusView::default(), now()), "No certificate is watched yet");
     assert_eq!(
         text.status_line(&status(Some(parcel())), now()),

@@ -1,32 +1,19 @@
-//! What callers do about items: who may, and which records or jobs come of it.
+//! What callers do about items: which records or jobs come of it. Who may is `admission`'s.
 
 use chrono::{DateTime, Utc};
-use obnova_api::{Error, Options, QuestionView};
+use obnova_api::{Options, QuestionView};
 use obnova_core::identity::Member;
 use obnova_core::job::{Job, JobEvent, Old, Phase, Start};
 use obnova_core::record::Record;
 use obnova_core::world::Condition;
 use obnova_core::{ItemId, Now, Place, Problem, Scheme, World};
-use zbus::Connection;
-use zbus::fdo::DBusProxy;
-use zbus::message::Header;
 
+use super::Desk;
 use super::agents::Requester;
-use super::{Desk, views};
 use crate::engine::State;
 use crate::runner::sitting::TRIES;
 
 impl Desk {
-    /// Who calls; an error where they may not.
-    pub(super) async fn requester(&self, header: &Header<'_>, connection: &Connection) -> Result<Requester, Error> {
-        let (Some(only), Some(sender)) = (self.only_uid, header.sender()) else { return Ok(Requester::default()) };
-        let uid = DBusProxy::new(connection).await?.get_connection_unix_user(sender.clone().into()).await?;
-        if uid != only {
-            return Err(views::error(&Problem::NotAuthorized {}));
-        }
-        Ok(Requester { sender: Some(sender.to_owned().into()), uid: Some(uid) })
-    }
-
     /// Does something about an item; the number of the job that it started or moved on.
     pub(super) async fn act(
         &self,

@@ -27,13 +27,22 @@ const PIPE_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest secret, in bytes.
 const LONGEST: usize = 1024;
 
-/// Who started something: only agents of the same user are asked about it.
+/// Who started something: only agents of the same user in the same session are asked about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requester {
     /// The caller's unique name; `None` over a socket pair, or after a restart.
     pub sender: Option<OwnedUniqueName>,
     /// The caller's user id; `None` over a socket pair, which only one process holds.
     pub uid: Option<u32>,
+    /// The caller's login session, in the system scope; the session bus is a session of its own.
+    pub session: Option<OwnedObjectPath>,
+}
+
+impl Requester {
+    /// Whether both are the same user in the same session.
+    fn is_beside(&self, other: &Self) -> bool {
+        (self.uid, &self.session) == (other.uid, &other.session)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -163,12 +172,12 @@ impl Agents {
         }
     }
 
-    /// The agent that is asked: the one on the connection that started it, else the newest of the same user.
+    /// The agent that is asked: the one on the connection that started it, else the newest of the same user and session.
     async fn choose(&self, whom: &Requester) -> Result<(Agent, AgentProxy<'static>), Problem> {
         let agent = {
             let registered = self.registered.lock().await;
             let own = registered.iter().rev().find(|agent| agent.requester == *whom);
-            own.or_else(|| registered.iter().rev().find(|agent| agent.requester.uid == whom.uid)).cloned()
+            own.or_else(|| registered.iter().rev().find(|agent| agent.requester.is_beside(whom))).cloned()
         };
         let agent = agent.ok_or(Problem::NoAgent {})?;
         let destination: BusName<'static> = match &agent.requester.sender {

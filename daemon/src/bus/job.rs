@@ -5,6 +5,7 @@ use zbus::Connection;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 
+use super::admission::Right;
 use super::{Desk, views};
 
 /// A job on the bus.
@@ -36,20 +37,22 @@ pub(super) async fn publish(connection: &Connection, desk: &Desk, number: u64) -
 
 #[zbus::interface(name = "org.obnova.Job1")]
 impl JobObject {
-    async fn status(&self) -> Result<JobView> {
+    async fn status(&self, #[zbus(header)] header: Header<'_>) -> Result<JobView> {
+        let extent = self.desk.extent(&header).await?;
         let number = self.number;
         let view = self.desk.engine.read(move |state| state.world.job(number).map(|job| views::job(number, job, &state.world)));
         let view = view.await.map_err(|problem| views::error(&problem))?;
-        view.ok_or_else(|| Error::new("no-such-item", [("id", views::job_path(number))]))
+        let view = view.ok_or_else(|| Error::new("no-such-item", [("id", views::job_path(number))]))?;
+        Ok(extent.of(view, views::outline_of_job))
     }
 
     async fn retry(&self, #[zbus(header)] header: Header<'_>) -> Result<()> {
-        let requester = self.desk.requester(&header, self.desk.agents.connection()).await?;
+        let requester = self.desk.admit(&header, Right::Act).await?;
         self.desk.resume(self.number, requester).await.map_err(|problem| views::error(&problem))
     }
 
     async fn cancel(&self, #[zbus(header)] header: Header<'_>) -> Result<()> {
-        self.desk.requester(&header, self.desk.agents.connection()).await?;
+        self.desk.admit(&header, Right::Act).await?;
         self.desk.cancel(self.number).await.map_err(|problem| views::error(&problem))
     }
 

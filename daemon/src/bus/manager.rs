@@ -8,6 +8,7 @@ use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::zvariant::{ObjectPath, OwnedObjectPath, OwnedValue};
 
+use super::admission::{Extent, Right};
 use super::{Desk, log, views};
 use crate::engine::{State, journal_problem};
 use crate::journal::Query;
@@ -28,31 +29,42 @@ impl Manager {
 
 #[zbus::interface(name = "org.obnova.Manager1")]
 impl Manager {
-    async fn items(&self, filter: Dictionary, after: &str, limit: u32) -> Result<(Vec<ItemView>, String)> {
+    async fn items(
+        &self,
+        filter: Dictionary,
+        after: &str,
+        limit: u32,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<(Vec<ItemView>, String)> {
+        let extent = self.desk.extent(&header).await?;
         let all = flag(&filter, "all")?;
         let kind = text(&filter, "kind")?;
         let asked = after.to_owned();
         let after = if after.is_empty() { None } else { Some(After::parse(after)?) };
         let limit = limit.min(PAGE) as usize;
         if kind.as_deref() == Some("card") {
-            return self.desk.cards_page(after.map(|after| after.id), limit).await.map_err(wire);
+            let page = self.desk.cards_page(after.map(|after| after.id), limit).await.map_err(wire)?;
+            return Ok(cut(page, extent));
         }
         let household = self.desk.household.clone();
         let page = self.desk.engine.read(move |state| page(state, all, kind.as_deref(), after, limit, &household));
-        page.await.map_err(wire)?.ok_or_else(|| no_such_item(&asked))
+        let page = page.await.map_err(wire)?.ok_or_else(|| no_such_item(&asked))?;
+        Ok(cut(page, extent))
     }
 
-    async fn item(&self, id: &str) -> Result<ItemView> {
+    async fn item(&self, id: &str, #[zbus(header)] header: Header<'_>) -> Result<ItemView> {
+        let extent = self.desk.extent(&header).await?;
         let parsed = parse_id(id)?;
         let household = self.desk.household.clone();
         let view = self.desk.engine.read(move |state| {
             let item = state.world.item(parsed, state.now())?;
             Some(views::item(&item, &state.world, &household))
         });
-        match view.await.map_err(wire)? {
-            Some(view) => Ok(view),
-            None => self.desk.card(parsed).await.map_err(wire)?.ok_or_else(|| no_such_item(id)),
-        }
+        let view = match view.await.map_err(wire)? {
+            Some(view) => Some(view),
+            None => self.desk.card(parsed).await.map_err(wire)?,
+        };
+        Ok(extent.of(view.ok_or_else(|| no_such_item(id))?, views::outline))
     }
 
     async fn act(
@@ -63,7 +75,7 @@ impl Manager {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &zbus::Connection,
     ) -> Result<OwnedObjectPath> {
-        let requester = self.desk.requester(&header, connection).await?;
+        let requester = self.desk.admit(&header, right_to(action)).await?;
         let job = self.desk.act(parse_id(id)?, action, &options, requester).await.map_err(wire)?;
         let path = match job {
             Some(number) => {
@@ -75,25 +87,13 @@ impl Manager {
         OwnedObjectPath::try_from(path).map_err(|error| Error::Bus(error.into()))
     }
 
-    async fn plan(
-        &self,
-        id: &str,
-        options: Options,
-        #[zbus(header)] header: Header<'_>,
-        #[zbus(connection)] connection: &zbus::Connection,
-    ) -> Result<QuestionView> {
-        let requester = self.desk.requester(&header, connection).await?;
+    async fn plan(&self, id: &str, options: Options, #[zbus(header)] header: Header<'_>) -> Result<QuestionView> {
+        let requester = self.desk.admit(&header, Right::Act).await?;
         self.desk.plan(parse_id(id)?, options.to, requester).await.map_err(wire)
     }
 
-    async fn watch(
-        &self,
-        place: &str,
-        options: Options,
-        #[zbus(header)] header: Header<'_>,
-        #[zbus(connection)] connection: &zbus::Connection,
-    ) -> Result<Vec<String>> {
-        let requester = self.desk.requester(&header, connection).await?;
+    async fn watch(&self, place: &str, options: Options, #[zbus(header)] header: Header<'_>) -> Result<Vec<String>> {
+        let requester = self.desk.admit(&header, Right::Configure).await?;
         if let Some(option) = options.to.map(|_| "to").or(options.until.map(|_| "until")) {
             return Err(Error::new("invalid-argument", [("argument", option.to_owned()), ("value", "watch".to_owned())]));
         }
@@ -103,27 +103,32 @@ impl Manager {
         Ok(ids.iter().map(ToString::to_string).collect())
     }
 
-    async fn unwatch(
-        &self,
-        id: &str,
-        #[zbus(header)] header: Header<'_>,
-        #[zbus(connection)] connection: &zbus::Connection,
-    ) -> Result<()> {
-        self.desk.requester(&header, connection).await?;
+    async fn unwatch(&self, id: &str, #[zbus(header)] header: Header<'_>) -> Result<()> {
+        self.desk.admit(&header, Right::Configure).await?;
         self.desk.unwatch(parse_id(id)?).await.map_err(wire)
     }
 
-    async fn status(&self) -> Result<StatusView> {
+    async fn status(&self, #[zbus(header)] header: Header<'_>) -> Result<StatusView> {
+        let extent = self.desk.extent(&header).await?;
         let household = self.desk.household.clone();
-        self.desk.engine.read(move |state| views::status(state, &household)).await.map_err(wire)
+        let status = self.desk.engine.read(move |state| views::status(state, &household)).await.map_err(wire)?;
+        Ok(extent.of(status, views::outline_of_status))
     }
 
-    async fn doctor(&self, id: &str) -> Result<Vec<CheckView>> {
+    async fn doctor(&self, id: &str, #[zbus(header)] header: Header<'_>) -> Result<Vec<CheckView>> {
+        self.desk.admit(&header, Right::Look).await?;
         let of = if id.is_empty() { None } else { Some(parse_id(id)?) };
         self.desk.doctor(of).await.map_err(wire)
     }
 
-    async fn log(&self, filter: Dictionary, after: u64, limit: u32) -> Result<Vec<LogView>> {
+    async fn log(
+        &self,
+        filter: Dictionary,
+        after: u64,
+        limit: u32,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<LogView>> {
+        self.desk.admit(&header, Right::Look).await?;
         let since = text(&filter, "since")?.map(|text| parse_time("since", &text)).transpose()?;
         let last = filter.get("last").map(|value| u32::try_from(value).map_err(|_| wrong("last"))).transpose()?;
         let query = Query { after, since, last, limit: limit.min(LOG_PAGE) };
@@ -137,9 +142,8 @@ impl Manager {
         path: ObjectPath<'_>,
         options: AgentOptions,
         #[zbus(header)] header: Header<'_>,
-        #[zbus(connection)] connection: &zbus::Connection,
     ) -> Result<()> {
-        let requester = self.desk.requester(&header, connection).await?;
+        let requester = self.desk.admit(&header, Right::Act).await?;
         self.desk.agents.register(requester, path.into_owned().into(), &options).await?;
         if options.notifies.unwrap_or(false) {
             self.desk.engine.greet().await.map_err(wire)?;
@@ -147,13 +151,8 @@ impl Manager {
         Ok(())
     }
 
-    async fn unregister_agent(
-        &self,
-        path: ObjectPath<'_>,
-        #[zbus(header)] header: Header<'_>,
-        #[zbus(connection)] connection: &zbus::Connection,
-    ) -> Result<()> {
-        let requester = self.desk.requester(&header, connection).await?;
+    async fn unregister_agent(&self, path: ObjectPath<'_>, #[zbus(header)] header: Header<'_>) -> Result<()> {
+        let requester = self.desk.admit(&header, Right::Act).await?;
         self.desk.agents.unregister(&requester, &path.into_owned().into()).await;
         Ok(())
     }
@@ -166,6 +165,16 @@ impl Manager {
 
     #[zbus(signal)]
     pub(super) async fn noticed(emitter: &SignalEmitter<'_>, id: String, event: String, level: String) -> zbus::Result<()>;
+}
+
+/// What an action needs: to take an item out of sight is to say what is watched.
+fn right_to(action: &str) -> Right {
+    if action == "unwatch" { Right::Configure } else { Right::Act }
+}
+
+/// A page as far as the caller sees it.
+fn cut((items, next): (Vec<ItemView>, String), extent: Extent) -> (Vec<ItemView>, String) {
+    (items.into_iter().map(|item| extent.of(item, views::outline)).collect(), next)
 }
 
 /// Where a page begins: behind an item, which a page before names together with its position, should it have gone meanwhile.

@@ -1,5 +1,7 @@
 //! From what is known to what is shown.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use obnova_api::{CertificateView, ItemView, JOB_PATH, JobView, Level, NextStepView, ProblemView, StatusView, StepView};
 use obnova_core::item::{Item, Kind, NextStep};
@@ -136,6 +138,54 @@ pub fn job(number: u64, job: &Job, world: &World) -> JobView {
         problem: problem.as_ref().map(self::problem),
         made: (!made.is_empty()).then_some(made),
     }
+}
+
+/// What everybody sees of an item: its state and its dates. Its id, which means nothing, stands for its name. What is not named
+/// here is not shown.
+pub(super) fn outline(view: ItemView) -> ItemView {
+    ItemView {
+        name: view.id.clone(),
+        id: view.id,
+        kind: view.kind,
+        owner: view.owner,
+        scope: view.scope,
+        state: view.state,
+        level: view.level,
+        deadline: view.deadline,
+        next_step: view.next_step,
+        problem: view.problem.map(outline_of_problem),
+        not_after: view.not_after,
+        item: view.item,
+        job: view.job,
+        ..ItemView::default()
+    }
+}
+
+/// What everybody sees of a job.
+pub(super) fn outline_of_job(view: JobView) -> JobView {
+    JobView {
+        name: view.item.clone(),
+        id: view.id,
+        item: view.item,
+        subject: view.subject,
+        kind: view.kind,
+        state: view.state,
+        steps: view.steps,
+        started: view.started,
+        finished: view.finished,
+        problem: view.problem.map(outline_of_problem),
+        made: None,
+    }
+}
+
+/// What everybody sees of the daemon's health.
+pub(super) fn outline_of_status(view: StatusView) -> StatusView {
+    StatusView { first: view.first.map(outline), ..view }
+}
+
+/// The kind alone: the arguments are paths and names.
+fn outline_of_problem(view: ProblemView) -> ProblemView {
+    ProblemView { kind: view.kind, who: view.who, by: view.by, args: BTreeMap::new() }
 }
 
 /// The daemon's health.

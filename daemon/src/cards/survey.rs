@@ -86,7 +86,7 @@ async fn take_note(
                 _ => Ok(Vec::new()),
             });
             resumed.await?;
-            runner.drive(job, Requester { sender: None, uid });
+            runner.drive(job, Requester { uid, ..Requester::default() });
         }
     }
     Ok(())

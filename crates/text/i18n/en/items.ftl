@@ -118,6 +118,9 @@ date-days-ago = { $days ->
 }
 
 # One line for `systemctl status` and the tray's tooltip.
+# What else there is stands behind it: a person's daemon knows nothing of the machine's, and the other way round.
+status-line-user = { $line } · this computer's own: obnova --system status
+status-line-system = { $line } · each person's own: obnova status
 status-none = No certificate is watched yet
 status-watched = { $count ->
     [one] 1 certificate watched
@@ -139,9 +142,10 @@ daemon-help =
     Usage: obnovad [OPTIONS]
 
     Options:
+    {"      "}--system         Watch this computer's certificates: on the system bus, by /etc/obnova/obnova.toml
     {"      "}--config FILE    Read this configuration instead of ~/.config/obnova/obnova.toml
-    {"      "}--state-dir DIR  Keep what is known here instead of in ~/.local/state/obnova
-    {"      "}--bus ADDRESS    Serve on the bus at this address instead of the session bus
+    {"      "}--state-dir DIR  Keep what is known here instead of in ~/.local/state/obnova or /var/lib/obnova
+    {"      "}--bus ADDRESS    Serve on the bus at this address instead of the scope's own
     {"      "}--check          Say whether the configuration is right, and exit
     {"  "}-h, --help           Print this help
     {"  "}-V, --version        Print the version
