@@ -37,6 +37,8 @@ pub(super) struct Contents {
     pub(super) certificates: Vec<(Arc<Certificate>, Vec<u8>)>,
     /// Whether there is something that is labelled or shaped as a private key, encrypted or not.
     pub(super) key: bool,
+    /// Whether something is labelled as a certificate, be it broken.
+    pub(super) labelled: bool,
     /// Why the first certificate that could not be read could not; technical English.
     pub(super) fault: Option<String>,
 }
@@ -93,6 +95,7 @@ impl Contents {
                 }
                 self.key |= is_key_label(label);
                 block = Label::of(label).map(|label| (label, Vec::new()));
+                self.labelled |= block.is_some();
             } else if line.starts_with(END) {
                 if let Some((label, text)) = block.take() {
                     self.close(label, &text);

@@ -52,7 +52,7 @@ impl Candidate<'_> {
         if self.found {
             files::read(self.directory, self.name, buffer, content::HEAD as u64)?;
             if !content::is_promising(buffer) {
-                return Ok(Seen::Nothing(None));
+                return Ok(Seen::Nothing { fault: None, labelled: false });
             }
         }
         if !self.found || buffer.len() == content::HEAD {
@@ -60,7 +60,7 @@ impl Candidate<'_> {
         }
         let contents = Contents::of(buffer);
         if contents.certificates.is_empty() {
-            return Ok(Seen::Nothing(contents.fault));
+            return Ok(Seen::Nothing { fault: contents.fault, labelled: contents.labelled });
         }
         let key = contents.key || self.beside.iter().any(|(name, _)| is_key(self.directory, name, buffer));
         Ok(Seen::of(contents, key))
@@ -91,7 +91,12 @@ pub(super) enum Seen {
     /// A PKCS#12 file that has to be opened.
     Closed,
     /// No certificate, for this reason.
-    Nothing(Option<String>),
+    Nothing {
+        /// Why not, if something in it might have been one.
+        fault: Option<String>,
+        /// Something in it is labelled as one.
+        labelled: bool,
+    },
 }
 
 impl Seen {

@@ -375,11 +375,12 @@ impl Survey {
                 harvest.sightings.extend(self.report(&place, stamp, sight, der).or(again));
             }
             Ok(Seen::Closed) => harvest.closed.push((place, stamp)),
-            Ok(Seen::Nothing(_)) if file.found => {
+            // One that says what it is and is broken is told of, wherever it was found.
+            Ok(Seen::Nothing { labelled, .. }) if file.found && !(labelled && keys::is_certificate(file.name)) => {
                 self.blank.insert(trace);
                 self.unmark(&place);
             }
-            Ok(Seen::Nothing(fault)) => {
+            Ok(Seen::Nothing { fault, .. }) => {
                 let detail = fault.unwrap_or_else(|| ContentError::Empty.to_string());
                 let path = file.path.display().to_string();
                 self.fail_with(&place, stamp, Problem::PlaceBroken { path, detail }, harvest);

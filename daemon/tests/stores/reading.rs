@@ -177,6 +177,20 @@ async fn a_directory_shows_its_certificates_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_broken_certificate_in_a_directory_is_told_of() {
+    let directory = scratch();
+    let made = Made::new("anna");
+    let half = made.pem().split_at(made.pem().len() / 2).0.to_vec();
+    write(directory.path(), "half.crt", &half);
+    write(directory.path(), "notes", &half);
+    write(directory.path(), "list.der", [0x30, 3, 2, 1, 7]);
+    write(directory.path(), "parameters.pem", "-----BEGIN DH PARAMETERS-----\nMAA=\n-----END DH PARAMETERS-----\n");
+    let sightings = Watch::start().file(directory.path()).await;
+    assert_eq!(places(&sightings), [file(directory.path()), file(&directory.path().join("half.crt"))]);
+    assert_eq!(trouble(&sightings[1]), "place-broken");
+}
+
+#[tokio::test]
 async fn an_empty_directory_is_readable() {
     let directory = scratch();
     let sighting = Watch::start().one(file(directory.path())).await;

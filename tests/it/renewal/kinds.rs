@@ -87,3 +87,13 @@ async fn one_file() {
 async fn one_file_with_a_protected_key() {
     is_renewed(Form::Both { protected: true }, &Recipe::new("Anna Nová")).await;
 }
+
+/// Certificates count in whole seconds, and a successor begins later than the one before.
+#[tokio::test]
+async fn one_of_a_moment_ago() {
+    let watched = Watched::new(Form::Both { protected: false }, &Recipe::new("Anna Nová")).await;
+    for files in 1..=3 {
+        watched.renew("consent=renewal:yes\n", &[]).await.ends(0);
+        assert_eq!(watched.new_files().len(), files);
+    }
+}

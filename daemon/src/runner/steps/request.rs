@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use chrono::Duration;
+use chrono::{DateTime, Duration, Utc};
 use obnova_core::job::{Bytes, Home, Intent, Made, Outcome};
 use obnova_core::programme::Authority;
 use obnova_core::{Certificate, Problem};
@@ -21,7 +21,7 @@ pub(super) async fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
         Authority::SelfSigned { validity_days } => {
             let old = ground.old_certificate().await?;
             let life = validity_days.map_or(old.not_after - old.not_before, |days| Duration::days(i64::from(days)));
-            let from = ground.tools.clock.now().to_utc();
+            let from = after(old.not_before, ground).await;
             let request = self_signed::Request {
                 old: &old_der,
                 public_key: ground.public_key()?,
@@ -37,6 +37,17 @@ pub(super) async fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
         }
     };
     Ok(Intent::Request { request: Bytes(request), file: ground.own(REQUESTED_FILE) })
+}
+
+/// The present moment, in another second than that one: certificates count in whole seconds, and a successor begins later.
+async fn after(moment: DateTime<Utc>, ground: &Ground<'_>) -> DateTime<Utc> {
+    let now = ground.tools.clock.now().to_utc();
+    let wait = (moment + Duration::seconds(1) - now).to_std().unwrap_or_default();
+    if wait.is_zero() || wait > std::time::Duration::from_secs(1) {
+        return now;
+    }
+    tokio::time::sleep(wait).await;
+    moment + Duration::seconds(1)
 }
 
 pub(super) async fn perform(
