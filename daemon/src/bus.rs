@@ -58,6 +58,14 @@ pub async fn serve(connection: &Connection, desk: &Desk, unfinished: &[u64]) -> 
     Ok(())
 }
 
+/// Takes the objects off the connection, which would keep each other for ever.
+pub async fn withdraw(connection: &Connection, unfinished: &[u64]) -> zbus::Result<()> {
+    for number in unfinished {
+        job::withdraw(connection, *number).await?;
+    }
+    connection.object_server().remove::<Manager, _>(MANAGER_PATH).await.map(drop)
+}
+
 /// Turns what the engine publishes into signals, those of one moment together; ends with the engine. `changed` is told each
 /// time something has changed.
 pub async fn publish(

@@ -149,7 +149,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     let (sightings, seen) = mpsc::channel(16);
     let stamps = loaded.take_stamps();
     let (surveyor, surveying) = Surveyor::start(parts.helper.clone(), stamps, sightings).map_err(RunError::Watching)?;
-    let unfinished: Vec<u64> = loaded.world().jobs().filter(|(_, job)| !job.is_ended()).map(|(number, _)| number).collect();
+    let unfinished = unfinished(loaded.world());
     let engine = loaded.start();
     let (readers, at_readers) = parts.readers.unzip();
     let cards = Cards::new(parts.helper.clone(), readers, parts.modules);
@@ -215,10 +215,16 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     look_at_cards.abort();
     greet.abort();
     runner.stop_all().await;
+    let left = engine.read(|state| self::unfinished(&state.world)).await.map_err(RunError::Engineless)?;
+    bus::withdraw(&parts.connection, &left).await?;
     let (sequence, chain) = journal.head().await?;
     tracing::info!(records = sequence, head = %chain, "stopped");
     journal.close().await?;
     ended
+}
+
+fn unfinished(world: &World) -> Vec<u64> {
+    world.jobs().filter(|(_, job)| !job.is_ended()).map(|(number, _)| number).collect()
 }
 
 /// The state directory, taken.

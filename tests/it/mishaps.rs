@@ -77,7 +77,6 @@ impl std::fmt::Display for Mishap {
 
 #[test]
 fn twins_outlive_whatever_happens_at_any_command() {
-    room_for_many();
     let scenery = Scenery::set();
     let commands = scenery.plain();
     let soak = std::env::var_os("OBNOVA_SOAK").is_some();
@@ -117,12 +116,4 @@ fn a_card_that_fails_once_when_it_is_inserted_is_seen_all_the_same() {
             scenery.inserted_with(at, mishap);
         }
     }
-}
-
-/// A daemon that has ended within this process leaves its connection behind, with a few descriptors.
-fn room_for_many() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    setrlimit(Resource::Nofile, limit).expect("up to the hard limit");
 }

@@ -29,10 +29,15 @@ pub(super) async fn publish(connection: &Connection, desk: &Desk, number: u64) -
     serve(connection, desk, number).await?;
     let path = views::job_path(number);
     JobObject::changed(&SignalEmitter::new(connection, path.as_str())?).await?;
-    if ended {
-        connection.object_server().remove::<JobObject, _>(path.as_str()).await?;
+    if ended { withdraw(connection, number).await } else { Ok(()) }
+}
+
+/// Takes a job off the bus, if it is there.
+pub(super) async fn withdraw(connection: &Connection, number: u64) -> zbus::Result<()> {
+    match connection.object_server().remove::<JobObject, _>(views::job_path(number)).await {
+        Ok(_) | Err(zbus::Error::InterfaceNotFound) => Ok(()),
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
 #[zbus::interface(name = "org.obnova.Job1")]
