@@ -50,11 +50,16 @@ fn model<C: Transmit>(applet: &mut Applet<'_, C>) -> Result<String, CardError> {
 
 fn spot<C: Transmit>(applet: &mut Applet<'_, C>, kind: CardKind, slot: Slot) -> Result<SpotState, CardError> {
     // A card that does not know the command is not asked 24 times.
-    let Metadata { key, policies } = match kind {
+    let mut metadata = match kind {
         CardKind::Fixed => Metadata { key: Told::Nothing, policies: None },
         _ => applet.metadata(slot)?,
     };
     let stored = applet.certificate(slot)?;
+    // A certificate whose key is not there belongs to nobody who could renew it: that is asked twice.
+    if let (Told::None, Stored::Certificate(_)) = (&metadata.key, &stored) {
+        metadata = applet.metadata(slot)?;
+    }
+    let Metadata { key, policies } = metadata;
     let key = match (&key, &stored) {
         (Told::Key(key), _) => Presence::Key(Bytes(key.to_spki()?)),
         (Told::None, _) => Presence::Free,
