@@ -133,10 +133,16 @@ impl Certificate {
         let time = |seconds| DateTime::from_timestamp(seconds, 0).ok_or(CertificateError::Validity);
         let mut holder = Sha256::new_with_prefix(parsed.subject().as_raw());
         let (mut usage, mut authority, mut address) = (None, false, None);
+        // Older certificates have it in the subject alone (RFC 8551 section 3).
+        let mut addresses: String = parsed.subject().iter_email().filter_map(|email| line(email.as_str().ok()?)).collect();
         for extension in parsed.extensions() {
             match extension.parsed_extension() {
                 ParsedExtension::SubjectAlternativeName(names) => {
                     holder.update(extension.value);
+                    addresses.extend(names.general_names.iter().filter_map(|name| match name {
+                        GeneralName::RFC822Name(text) => line(text),
+                        _ => None,
+                    }));
                     address = names.general_names.iter().find_map(|name| match name {
                         GeneralName::RFC822Name(text) | GeneralName::DNSName(text) => Some((*text).to_owned()),
                         _ => None,
@@ -155,7 +161,7 @@ impl Certificate {
             fingerprint: Fingerprint::of(der),
             public_key: Fingerprint::of(parsed.public_key().raw),
             holder: Fingerprint(holder.finalize().into()),
-            texts: Texts::new(&subject, &issuer, name.as_ref().unwrap_or(&subject), &serial[zeros..]),
+            texts: Texts::new(&subject, &issuer, name.as_ref().unwrap_or(&subject), &addresses, &serial[zeros..]),
             not_before: time(parsed.validity().not_before.timestamp())?,
             not_after: time(parsed.validity().not_after.timestamp())?,
             key: KeyAlgorithm::of(parsed.public_key()),
@@ -185,6 +191,16 @@ impl Certificate {
         self.texts.issuer()
     }
 
+    /// The addresses at which its holder gets mail, in lower case.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.texts.addresses().lines()
+    }
+
+    /// Whether its holder gets mail at this address, which is in lower case.
+    pub fn has_address(&self, address: &str) -> bool {
+        self.addresses().any(|own| own == address)
+    }
+
     /// Serial number, big-endian, without leading zeros.
     pub fn serial(&self) -> &[u8] {
         self.texts.serial()
@@ -205,6 +221,12 @@ impl Certificate {
     pub fn may_decrypt(&self) -> bool {
         self.usage.is_none_or(|bits| bits & 0b1_1100 != 0)
     }
+}
+
+/// An address as [`Texts`] keep it.
+fn line(address: &str) -> Option<String> {
+    let plain = (3..=254).contains(&address.len()) && address.contains('@') && !address.contains(char::is_control);
+    plain.then(|| format!("{}\n", address.to_lowercase()))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod certificate;
 pub mod identity;
 pub mod item;
 pub mod job;
+pub mod mail;
 pub mod place;
 pub mod plan;
 pub mod problem;

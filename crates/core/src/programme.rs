@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::certificate::{Certificate, KeyAlgorithm};
+use crate::mail::{MailRules, MailSource};
 use crate::plan::{Plan, Step};
 
 /// The programmes that come with Obnova: file name and text.
@@ -35,6 +36,8 @@ pub struct Programme {
     pub secret: SecretRule,
     /// Who issues.
     pub authority: Authority,
+    /// What its authority's mails are like; `None`: it writes none.
+    pub mail: Option<MailRules>,
     /// The steps, in order.
     pub plan: Plan,
 }
@@ -237,6 +240,7 @@ struct Source {
     key: KeyRule,
     secret: Spanned<SecretRule>,
     authority: Spanned<Authority>,
+    mail: Option<MailSource>,
     steps: Spanned<Vec<Step>>,
 }
 
@@ -280,7 +284,9 @@ impl Programme {
                 "the steps `submit` and `fetch` belong to an authority other than oneself",
             ));
         }
+        let mail = source.mail.map(MailSource::check).transpose().map_err(|(offset, message)| error(offset, message))?;
         Ok(Self {
+            mail,
             name: source.name.into_inner(),
             matching: source.matching.into_inner(),
             start: source.start,

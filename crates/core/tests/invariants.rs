@@ -38,7 +38,7 @@ fn old_certificate(programme: &Programme) -> Certificate {
         fingerprint: Fingerprint::of(b"old"),
         public_key: Fingerprint::of(b"old key"),
         holder: Fingerprint::of(b"Anna"),
-        texts: Texts::new(subject, issuer, "Anna", &[1]),
+        texts: Texts::new(subject, issuer, "Anna", "", &[1]),
         not_before: at(0) - Duration::days(345),
         not_after: at(0) + Duration::days(20),
         key: KeyAlgorithm::Rsa(2048),

@@ -4,17 +4,25 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
-use obnova_core::Fingerprint;
 use obnova_core::record::{Entry, Record};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, params};
-use rusqlite_migration::{M, Migrations};
+use obnova_core::{Certificate, Fingerprint};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Transaction, params};
+use rusqlite_migration::{HookError, M, Migrations};
 use sha2::{Digest, Sha256};
 
 use super::{JournalError, Query};
 
 /// One step for each version of the schema; what stands here is never changed, only added to.
-const STEPS: &[M<'_>] = &[M::up(
-    "CREATE TABLE record (
+fn steps() -> [M<'static>; 2] {
+    [
+        M::up(FIRST),
+        M::up_with_hook("ALTER TABLE certificate ADD COLUMN addresses TEXT NOT NULL DEFAULT ''", |transaction| {
+            addresses(transaction).map_err(HookError::from)
+        }),
+    ]
+}
+
+const FIRST: &str = "CREATE TABLE record (
         sequence INTEGER PRIMARY KEY,
         at INTEGER NOT NULL,          -- microseconds since 1970
         body TEXT NOT NULL,           -- JSON of a Record
@@ -43,8 +51,23 @@ const STEPS: &[M<'_>] = &[M::up(
         sha256 BLOB,
         key INTEGER NOT NULL,
         PRIMARY KEY (place, position)
-    ) STRICT, WITHOUT ROWID;",
-)];
+    ) STRICT, WITHOUT ROWID;";
+
+/// Reads the addresses out of the certificates that were seen before they were kept: a file that needs its password cannot be
+/// looked at again.
+fn addresses(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    let mut update = transaction.prepare("UPDATE certificate SET addresses = ?2 WHERE sha256 = ?1")?;
+    let mut select = transaction.prepare("SELECT d.sha256, d.der FROM der d JOIN certificate c ON c.sha256 = d.sha256")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        // What cannot be read was none of ours.
+        let Ok(certificate) = Certificate::from_der(row.get_ref(1)?.as_blob()?) else { continue };
+        if !certificate.texts.addresses().is_empty() {
+            update.execute(params![row.get_ref(0)?.as_blob()?, certificate.texts.addresses()])?;
+        }
+    }
+    Ok(())
+}
 
 pub(super) struct Database {
     pub(super) connection: Connection,
@@ -71,7 +94,7 @@ impl Database {
             connection.pragma_update(None, "wal_autocheckpoint", 256)
         };
         prepare(&connection).map_err(failed)?;
-        Migrations::from_slice(STEPS).to_latest(&mut connection).map_err(|error| match error {
+        Migrations::new(steps().into()).to_latest(&mut connection).map_err(|error| match error {
             rusqlite_migration::Error::MigrationDefinition(
                 rusqlite_migration::MigrationDefinitionError::DatabaseTooFarAhead,
             ) => JournalError::Newer(path.to_owned()),

@@ -21,7 +21,7 @@ impl Database {
     fn read_seen(&self, mut take: impl FnMut(Seen)) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare(
             "SELECT s.place, s.stamp, s.readable, s.key, c.sha256, c.public_key, c.holder, c.name, c.subject, c.issuer,
-                    c.serial, c.not_before, c.not_after, c.key, c.authority, c.usage
+                    c.serial, c.not_before, c.not_after, c.key, c.authority, c.usage, c.addresses
              FROM seen s LEFT JOIN certificate c ON c.sha256 = s.sha256 ORDER BY s.place, s.position",
         )?;
         let mut open: Option<Seen> = None;
@@ -69,7 +69,8 @@ fn remember(transaction: &Transaction<'_>, change: &Remember) -> rusqlite::Resul
         let sha256 = certificate.fingerprint.0.as_slice();
         insert.execute(params![seen.place.as_str(), position, stamp, seen.readable, sha256, key])?;
         let sql = "INSERT OR IGNORE INTO certificate (sha256, public_key, holder, name, subject, issuer, serial,
-                   not_before, not_after, key, authority, usage) VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12)";
+                   not_before, not_after, key, authority, usage, addresses)
+                   VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)";
         transaction.prepare_cached(sql)?.execute(params![
             sha256,
             certificate.public_key.0.as_slice(),
@@ -83,6 +84,7 @@ fn remember(transaction: &Transaction<'_>, change: &Remember) -> rusqlite::Resul
             certificate.key.to_string(),
             certificate.authority,
             certificate.usage,
+            certificate.texts.addresses(),
         ])?;
     }
     for der in &change.der {
@@ -103,7 +105,7 @@ fn certificate(row: &Row<'_>) -> rusqlite::Result<Certificate> {
         fingerprint: digest(4)?,
         public_key: digest(5)?,
         holder: digest(6)?,
-        texts: Texts::new(text(8)?, text(9)?, text(7)?, row.get_ref(10)?.as_blob()?),
+        texts: Texts::new(text(8)?, text(9)?, text(7)?, text(16)?, row.get_ref(10)?.as_blob()?),
         not_before: time(11)?,
         not_after: time(12)?,
         key: text(13)?.parse::<KeyAlgorithm>().unwrap_or(KeyAlgorithm::Other),

@@ -24,7 +24,7 @@ fn certificate(byte: u8) -> Certificate {
         fingerprint: Fingerprint([byte; 32]),
         public_key: Fingerprint([byte.wrapping_add(1); 32]),
         holder: Fingerprint([byte.wrapping_add(2); 32]),
-        texts: Texts::new("CN=Anna", "CN=Authority", "Anna", &[1, byte]),
+        texts: Texts::new("CN=Anna", "CN=Authority", "Anna", "anna@example.org\n", &[1, byte]),
         not_before: DateTime::from_timestamp(1_700_000_000, 0).expect("a time"),
         not_after: DateTime::from_timestamp(2_600_000_000, 0).expect("a time"),
         key: KeyAlgorithm::Rsa(2048),

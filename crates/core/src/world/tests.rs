@@ -35,7 +35,7 @@ fn own(name: &str, number: u8) -> Certificate {
         fingerprint: Fingerprint::of(&[name.as_bytes(), &[number]].concat()),
         public_key: Fingerprint::of(&[b"key of ", name.as_bytes(), &[number]].concat()),
         holder: Fingerprint::of(name.as_bytes()),
-        texts: Texts::new(&subject, &subject, name, &[number]),
+        texts: Texts::new(&subject, &subject, name, "", &[number]),
         not_before: noon(),
         not_after: noon() + days(365),
         key: KeyAlgorithm::P256,
@@ -46,7 +46,7 @@ fn own(name: &str, number: u8) -> Certificate {
 
 /// The same, issued by somebody else.
 fn issued(name: &str, number: u8, issuer: &str) -> Certificate {
-    let texts = Texts::new(&format!("CN={name}"), &format!("CN={issuer}"), name, &[number]);
+    let texts = Texts::new(&format!("CN={name}"), &format!("CN={issuer}"), name, "", &[number]);
     Certificate { texts, ..own(name, number) }
 }
 
