@@ -8,6 +8,7 @@ pub mod config;
 pub mod engine;
 pub mod helper;
 pub mod journal;
+pub mod mail;
 pub mod programmes;
 mod random;
 pub mod runner;

@@ -7,6 +7,7 @@ mod guard;
 mod house;
 mod inside;
 mod kill;
+mod mail;
 mod mishaps;
 mod parcel;
 #[cfg(feature = "peers")]

@@ -9,6 +9,7 @@ pub mod arithmetic;
 pub mod bus;
 pub mod card;
 pub mod fixture;
+pub mod letter;
 pub mod news;
 pub mod scene;
 pub mod system;
