@@ -26,7 +26,7 @@ pub(crate) mod screen;
 pub mod views;
 
 use admission::Admission;
-use agents::Agents;
+use agents::{Agents, Requester};
 use manager::Manager;
 use views::Household;
 
@@ -91,6 +91,7 @@ pub async fn publish(
                     gone.extend(ids);
                 }
                 Publication::Noticed(id, event, level) => notices.push((id, event, level)),
+                Publication::Begun(number) => desk.runner.drive(number, Requester::default()),
                 Publication::Job(number) => {
                     jobs.insert(number);
                 }

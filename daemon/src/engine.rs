@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use obnova_core::job::Phase;
+use obnova_core::job::{JobEvent, Phase};
 use obnova_core::record::Record;
 use obnova_core::world::{Condition, Found, IllegalRecord, Sight};
 use obnova_core::{Entry, ItemId, Level, Now, Place, Problem, World};
@@ -25,6 +25,8 @@ pub enum Publication {
     Removed(Vec<ItemId>),
     /// A person should be told.
     Noticed(ItemId, &'static str, Level),
+    /// A job has started by itself, and waits to be driven.
+    Begun(u64),
     /// A job has moved.
     Job(u64),
 }
@@ -364,7 +366,10 @@ impl Loaded {
             touched.extend(self.state.world.observe(&sighting.place, sighting.sight));
             let after = self.state.world.sight(&sighting.place);
             if let (Some(before), Some(after)) = (&before, &after) {
-                replaced.extend(replacement(before, after, &sighting.place));
+                // What a renewal puts there stands in the journal already.
+                if !self.state.world.is_replacing(&sighting.place) {
+                    replaced.extend(replacement(before, after, &sighting.place));
+                }
                 // Once, when it happens: not again at each start.
                 if before.condition != Condition::Changed && after.condition == Condition::Changed {
                     locked.extend(self.state.world.items_within(&sighting.place));
@@ -398,8 +403,20 @@ impl Loaded {
     async fn warn(&mut self, last_look: Now, now: Now) {
         let turned = self.state.world.turned(last_look.to_utc(), now);
         self.changed(turned);
+        self.start_what_starts_itself(now).await;
         let due = self.state.world.due(now);
         self.announce(due).await;
+    }
+
+    /// Starts the renewals that start by themselves. One that cannot be written down does not start: the warning comes instead.
+    async fn start_what_starts_itself(&mut self, now: Now) {
+        for start in self.state.world.starting(now) {
+            let job = self.state.world.next_job();
+            match self.append(vec![Record::Job { job, what: JobEvent::Started(Box::new(start)) }]).await {
+                Ok(()) => self.say(Publication::Begun(job)),
+                Err(problem) => tracing::error!(%problem, "a renewal does not start"),
+            }
+        }
     }
 
     /// Writes down that a person is told, then tells: a crash in between costs a notice, never doubles one; the notice

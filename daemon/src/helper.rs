@@ -24,7 +24,7 @@ use crate::cards::step::{CardAnswer, CardError, CardStep};
 use crate::shares::{self, Whose};
 pub use protocol::{
     Bytes, Challenge, FilePath, Format, HelperError, InspectedKey, Issued, KeyAlgorithm, Opened, OpenedCertificate, Product,
-    Sha256, Validity,
+    Replacement, Sha256, Validity,
 };
 use protocol::{MAX_FRAME, Request};
 
@@ -173,6 +173,13 @@ impl Helper {
     /// digest `sha256`. On failure nothing is left behind. Its temporary file is `target` with `.obnova-new` appended.
     pub async fn place(&self, staged: &Path, target: &Path, mode: u32, sha256: Sha256) -> Result<(), HelperError> {
         self.ask(&Request::Place { staged: staged.into(), target: target.into(), mode, sha256 }, &[]).await
+    }
+
+    /// Puts staged files in the place of others, whose owners and permissions are kept. First a copy of each old one is made, and
+    /// all new ones are written beside them, everything fsynced; only then are they renamed over the old ones, one directly after
+    /// the other. May be repeated: what has happened is recognised.
+    pub async fn replace(&self, files: Vec<Replacement>) -> Result<(), HelperError> {
+        self.ask(&Request::Replace { files }, &[]).await
     }
 
     /// The digest of a file, or `None` if there is none.

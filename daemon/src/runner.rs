@@ -25,6 +25,7 @@ use crate::stores::Surveyor;
 
 mod at_card;
 mod halt;
+mod retry;
 pub(crate) mod sitting;
 mod steps;
 pub(crate) mod trouble;
@@ -58,6 +59,8 @@ pub struct Runner {
     tools: Arc<Tools>,
     /// The jobs under way. Shared by the bus, which starts and stops them.
     running: Arc<Mutex<HashMap<u64, Driver>>>,
+    /// How often a job was tried again by itself.
+    tried: Arc<Mutex<HashMap<u64, usize>>>,
 }
 
 /// The one task that drives a job: two would act twice.
@@ -72,7 +75,7 @@ type Again = Arc<Mutex<Option<Requester>>>;
 impl Runner {
     /// A runner with nothing to do.
     pub fn new(tools: Tools) -> Self {
-        Self { tools: Arc::new(tools), running: Arc::default() }
+        Self { tools: Arc::new(tools), running: Arc::default(), tried: Arc::default() }
     }
 
     /// Drives a job until it ends or waits for a person. `whom`: who is asked.
@@ -83,7 +86,8 @@ impl Runner {
             *lock(&driver.again) = Some(whom);
             return;
         }
-        let (tools, again) = (Arc::clone(&self.tools), Again::default());
+        let (tools, again, runner) = (Arc::clone(&self.tools), Again::default(), self.clone());
+        let by = whom.clone();
         let asked = Arc::clone(&again);
         let task = tokio::spawn(async move {
             if let Err(problem) = Box::pin(shares::kept(drive(&tools, number, whom, &asked))).await {
@@ -92,6 +96,7 @@ impl Runner {
                     tracing::error!(job = number, %problem, "nobody can be told");
                 }
             }
+            retry::later(runner, number, by).await;
         });
         running.insert(number, Driver { task, again });
     }
@@ -168,7 +173,7 @@ async fn drive(tools: &Tools, number: u64, whom: Requester, again: &Again) -> Re
                 None => return Ok(()),
             },
             Next::Ended => {
-                if job.phase == Phase::Done {
+                if job.phase == Phase::Done && job.start.install.is_beside() {
                     for old in &job.start.old {
                         tools.surveyor.unwatch(old.place.clone()).await;
                     }

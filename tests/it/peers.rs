@@ -5,6 +5,7 @@ mod desktop;
 mod disk;
 mod install;
 mod memory;
+mod nginx;
 mod piv;
 mod system;
 mod tokens;

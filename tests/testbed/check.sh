@@ -6,6 +6,7 @@ wants systemd command -v systemd-analyze
 # The units name its dbus.socket.
 wants dbus-user-session test -e /usr/lib/systemd/user/dbus.socket
 wants_desktop
+wants nginx-light test -x /usr/sbin/nginx
 wants polkitd test -x /usr/lib/polkit-1/polkitd
 wants_tokens
 wants_cards

@@ -1,16 +1,21 @@
 //! A renewal as a fold of what was written about it. The code that accepts a live event is the code that replays.
 
-use std::fmt;
-
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::card::Spot;
-use crate::certificate::{Fingerprint, KeyAlgorithm, hex, hex_byte};
+use crate::certificate::{Fingerprint, KeyAlgorithm};
 use crate::item::ItemId;
 use crate::place::Place;
 use crate::plan::{Plan, Step};
 use crate::problem::Problem;
+use crate::programme::InstallRule;
+
+mod bytes;
+mod files;
+
+pub use bytes::Bytes;
+pub use files::{InstallFile, Replaced};
 
 /// What a renewal is about, frozen when it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +34,12 @@ pub struct Start {
     pub to: Option<Place>,
     /// The user who started it; `None` when a script of the system did.
     pub uid: Option<u32>,
+    /// It began by itself, as its programme says: that stands for the person's yes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auto: bool,
+    /// Where the new files go.
+    #[serde(default, skip_serializing_if = "InstallRule::is_beside")]
+    pub install: InstallRule,
 }
 
 /// The certificate that a renewal replaces.
@@ -151,24 +162,13 @@ pub enum Intent {
         /// The files, in this order; none with a card.
         files: Vec<InstallFile>,
     },
+    /// Telling who uses the certificate.
+    Register {},
     /// Watching the new place instead of the old.
     RetireOld {
         /// The new place.
         place: Place,
     },
-}
-
-/// A file on its way to its place.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstallFile {
-    /// The staged file's name in the job's own directory.
-    pub staged: String,
-    /// Where it goes (a `file:` place).
-    pub target: Place,
-    /// Its permission bits.
-    pub mode: u32,
-    /// The digest of its content.
-    pub sha256: Fingerprint,
 }
 
 /// What came of a step.
@@ -210,6 +210,8 @@ pub enum Outcome {
     Verify {},
     /// The files are where programs look for them.
     Install {},
+    /// All who use the certificate know of the new one.
+    Register {},
     /// The new one is watched, the old one retired.
     RetireOld {},
 }
@@ -237,6 +239,7 @@ impl Intent {
             Self::Fetch {} => Step::Fetch,
             Self::Verify { .. } => Step::Verify,
             Self::Install { .. } => Step::Install,
+            Self::Register {} => Step::Register,
             Self::RetireOld { .. } => Step::RetireOld,
         }
     }
@@ -255,34 +258,9 @@ impl Outcome {
             Self::Fetch { .. } => Step::Fetch,
             Self::Verify {} => Step::Verify,
             Self::Install {} => Step::Install,
+            Self::Register {} => Step::Register,
             Self::RetireOld {} => Step::RetireOld,
         }
-    }
-}
-
-/// Bytes, as hex in text.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Bytes(pub Vec<u8>);
-
-impl fmt::Debug for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.0.len())
-    }
-}
-
-impl From<Bytes> for String {
-    fn from(bytes: Bytes) -> Self {
-        hex(&bytes.0)
-    }
-}
-
-impl TryFrom<String> for Bytes {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        let bytes: Option<Vec<u8>> = text.as_bytes().chunks(2).map(hex_byte).collect();
-        bytes.map(Self).ok_or_else(|| "not hexadecimal".to_owned())
     }
 }
 
@@ -341,6 +319,8 @@ pub struct Job {
     pub installing: bool,
     /// The files that it made, once they are in their place; with a card, the card.
     pub made: Vec<Place>,
+    /// Where copies are of the files whose places new ones took: what was at the first place, and its copy.
+    pub kept: Vec<(Place, Place)>,
     /// Where it stands.
     pub phase: Phase,
     /// What keeps it from going on though even that could not be written down; gone with the next event.
@@ -358,6 +338,7 @@ impl Job {
             outcomes: Vec::new(),
             installing: false,
             made: Vec::new(),
+            kept: Vec::new(),
             phase,
             stalled: None,
         }
@@ -365,7 +346,8 @@ impl Job {
 
     /// Applies what happened next. An event that cannot follow changes nothing.
     ///
-    /// Whatever it says, an event that would put a file over the old certificate is none.
+    /// Whatever it says, an event that would put a file over the old certificate is none, unless a copy is kept where its
+    /// programme says so.
     pub fn apply(&mut self, event: &JobEvent, at: DateTime<Utc>) -> Result<(), IllegalEvent> {
         if self.overwrites_old(event) {
             return Err(IllegalEvent { event: "install over the old certificate".into(), phase: self.describe() });
@@ -381,6 +363,8 @@ impl Job {
             (Phase::Intended(intent), JobEvent::Done { outcome }) if outcome.step() == intent.step() => {
                 if let Intent::Install { place, files } = intent {
                     self.made.extend(files.iter().map(|file| file.target.clone()));
+                    let kept = |file: &InstallFile| Some((file.target.clone(), file.replaces.as_ref()?.copy.clone()));
+                    self.kept.extend(files.iter().filter_map(kept));
                     if files.is_empty() && !self.made.contains(place) {
                         self.made.push(place.clone());
                     }
@@ -551,7 +535,9 @@ impl Job {
     fn overwrites_old(&self, event: &JobEvent) -> bool {
         match event {
             JobEvent::Intended { intent: Intent::Install { files, .. } } => {
-                files.iter().any(|file| self.start.old.iter().any(|old| file.target.path() == old.place.path()))
+                let kept = |file: &InstallFile| self.start.install == InstallRule::Replace && file.replaces.is_some();
+                let over = |file: &InstallFile| self.start.old.iter().any(|old| file.target.path() == old.place.path());
+                files.iter().any(|file| over(file) && !kept(file))
             }
             _ => false,
         }

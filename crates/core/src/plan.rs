@@ -26,13 +26,15 @@ pub enum Step {
     Verify,
     /// The new key and certificate reach the place where programs look for them; on a card, the key is tried there.
     Install,
+    /// Who uses the certificate learns of the new one.
+    Register,
     /// The old ones are watched no more. A file is not touched; on a card that moves keys, old and new change places.
     RetireOld,
 }
 
 impl Step {
     /// All steps, in their usual order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Preflight,
         Self::Consent,
         Self::GenerateKeys,
@@ -42,6 +44,7 @@ impl Step {
         Self::Fetch,
         Self::Verify,
         Self::Install,
+        Self::Register,
         Self::RetireOld,
     ];
 
@@ -57,6 +60,7 @@ impl Step {
             Self::Fetch => "fetch",
             Self::Verify => "verify",
             Self::Install => "install",
+            Self::Register => "register",
             Self::RetireOld => "retire-old",
         }
     }
@@ -79,6 +83,7 @@ impl Step {
             Self::Submit | Self::Verify => &[Self::Request],
             Self::AwaitIssue | Self::Fetch => &[Self::Submit],
             Self::Install => &[Self::Verify],
+            Self::Register => &[Self::Install],
             Self::RetireOld => &[Self::Verify, Self::Install],
         }
     }
@@ -126,7 +131,7 @@ impl Plan {
                 return Err(PlanError::Order { step, missing });
             }
             // Looking, asking and judging may be repeated; what makes or moves something may not.
-            let repeatable = matches!(step, Step::Preflight | Step::Consent | Step::Verify | Step::AwaitIssue);
+            let repeatable = matches!(step, Step::Preflight | Step::Consent | Step::Verify | Step::AwaitIssue | Step::Register);
             if !repeatable && before.contains(&step) {
                 return Err(PlanError::Twice(step));
             }

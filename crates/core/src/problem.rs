@@ -158,6 +158,10 @@ problems! {
     TargetMissing { path: String },
     /// We may not write there.
     TargetDenied { path: String },
+    /// A command that must learn of the new certificate failed.
+    HookFailed { command: String, detail: String },
+    /// The file belongs to another user: a new one in its place would be ours.
+    OwnerNotKept { path: String, owner: String },
     /// The disk is full.
     DiskFull { path: String },
     /// The file system is read-only.
@@ -208,6 +212,8 @@ impl Problem {
             | Self::Internal { .. }
             | Self::Quarantined { .. }
             | Self::NotAuthorized {}
+            | Self::HookFailed { .. }
+            | Self::OwnerNotKept { .. }
             | Self::JournalDamaged { .. }
             | Self::JournalNewer { .. }
             | Self::StateUnusable { .. } => Who::Administrator,

@@ -4,12 +4,16 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::certificate::{Certificate, KeyAlgorithm};
 use crate::mail::{MailRules, MailSource};
 use crate::plan::{Plan, Step};
+
+mod consumer;
+
+pub use consumer::Consumer;
 
 /// The programmes that come with Obnova: file name and text.
 pub const BUILT_IN: &[(&str, &str)] = &[("self-signed.toml", include_str!("programmes/self-signed.toml"))];
@@ -38,6 +42,10 @@ pub struct Programme {
     pub authority: Authority,
     /// What its authority's mails are like; `None`: it writes none.
     pub mail: Option<MailRules>,
+    /// Where the new files go.
+    pub install: InstallRule,
+    /// Who must learn of them, in this order.
+    pub consumers: Vec<Consumer>,
     /// The steps, in order.
     pub plan: Plan,
 }
@@ -70,6 +78,26 @@ impl Matching {
 pub enum Start {
     /// The person, by a click or a command.
     Ask,
+    /// Obnova, when the first warning would be due. Only where nothing leaves this machine and nobody is needed.
+    Auto,
+}
+
+/// Where new files go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstallRule {
+    /// Beside the old ones, which stay as they are.
+    #[default]
+    Beside,
+    /// In place of the old ones, for services that know them by their names. A dated copy of the old ones is kept beside them.
+    Replace,
+}
+
+impl InstallRule {
+    /// Whether it is the usual one.
+    pub fn is_beside(&self) -> bool {
+        *self == Self::Beside
+    }
 }
 
 /// What the new key is like.
@@ -236,11 +264,15 @@ struct Source {
     name: Spanned<String>,
     #[serde(rename = "match")]
     matching: Spanned<Vec<Matching>>,
-    start: Start,
+    start: Spanned<Start>,
     key: KeyRule,
     secret: Spanned<SecretRule>,
     authority: Spanned<Authority>,
     mail: Option<MailSource>,
+    #[serde(default)]
+    install: InstallRule,
+    #[serde(default)]
+    consumers: Vec<Spanned<Consumer>>,
     steps: Spanned<Vec<Step>>,
 }
 
@@ -285,14 +317,25 @@ impl Programme {
             ));
         }
         let mail = source.mail.map(MailSource::check).transpose().map_err(|(offset, message)| error(offset, message))?;
+        if *source.start.get_ref() == Start::Auto && source.authority.get_ref().is_elsewhere() {
+            return Err(at(source.start.span(), "`auto` is for certificates that are made without an authority"));
+        }
+        if let Some(consumer) = source.consumers.iter().find(|consumer| !consumer.get_ref().is_sound()) {
+            return Err(at(consumer.span(), "`command` begins with the absolute path of a program"));
+        }
+        if plan.steps().contains(&Step::Register) == source.consumers.is_empty() {
+            return Err(error(steps.start, "the step `register` belongs to `[[consumers]]`".to_owned()));
+        }
         Ok(Self {
             mail,
             name: source.name.into_inner(),
             matching: source.matching.into_inner(),
-            start: source.start,
+            start: source.start.into_inner(),
             key: source.key,
             secret: source.secret.into_inner(),
             authority: source.authority.into_inner(),
+            install: source.install,
+            consumers: source.consumers.into_iter().map(Spanned::into_inner).collect(),
             plan,
         })
     }
@@ -338,6 +381,21 @@ mod tests {
         let error = mistake("\"install\",", "");
         assert!(error.message.contains("`retire-old` needs `install` before it"), "{error}");
         assert!(GOOD.lines().nth(error.line - 1).expect("a line").starts_with("steps"), "{error}");
+
+        let error = mistake("\"install\",", "\"install\", \"register\",");
+        assert_eq!(error.message, "the step `register` belongs to `[[consumers]]`");
+        for bad in ["[]", "[\"nginx\"]", "[\"/bin/true\", \"\\u0000\"]"] {
+            let error = mistake("[key]", &format!("[[consumers]]\nkind = \"hook\"\ncommand = {bad}\n[key]"));
+            assert_eq!(error.message, "`command` begins with the absolute path of a program", "{bad}");
+        }
+        let auto = GOOD.replacen("\"ask\"", "\"auto\"", 1).replacen(
+            "protocol = \"self-signed\"",
+            "protocol = \"simulated\"\nvalidity-days = 9\npause = false",
+            1,
+        );
+        let auto = auto.replacen("\"verify\"", "\"submit\", \"fetch\", \"verify\"", 1);
+        let error = Programme::parse("x.toml", &auto).expect_err("somebody else issues");
+        assert_eq!(error.message, "`auto` is for certificates that are made without an authority");
 
         assert_eq!(mistake("min-length = 1", "min-length = 300").message, "`min-length` ≤ `max-length` ≤ 255 is expected");
         assert!(Programme::parse("x.toml", "name = ").is_err());

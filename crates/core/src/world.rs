@@ -22,6 +22,7 @@ mod keys;
 mod notices;
 mod sights;
 mod slots;
+mod starting;
 #[cfg(test)]
 mod tests;
 
@@ -169,7 +170,10 @@ impl World {
             && let Some(old) = job.start.old.get(member).cloned()
         {
             let name = job.start.name.clone();
-            self.retired.insert(old.certificate, Retired { name, place: old.place.clone(), not_after: old.not_after });
+            // Where a new file took its place, what is left of it is the copy.
+            let copy = job.kept.iter().find(|(file, _)| file.path() == old.place.path());
+            let place = copy.map_or_else(|| old.place.clone(), |(_, copy)| copy.clone());
+            self.retired.insert(old.certificate, Retired { name, place, not_after: old.not_after });
             if old.place != new {
                 self.watches.remove(&old.place);
                 self.index(&old.place);

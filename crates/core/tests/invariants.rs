@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Duration, Utc};
 use obnova_core::certificate::{KeyAlgorithm, Texts};
-use obnova_core::job::{Bytes, Home, InstallFile, Intent, Made, NewKey, Next, Old, Outcome, Start};
-use obnova_core::programme::{self, BUILT_IN};
+use obnova_core::job::{Bytes, Home, InstallFile, Intent, Made, NewKey, Next, Old, Outcome, Replaced, Start};
+use obnova_core::programme::{self, BUILT_IN, InstallRule};
 use obnova_core::world::{Condition, Found, Sight};
 use obnova_core::{
     Certificate, Entry, Fingerprint, ItemId, Job, JobEvent, Place, Plan, Problem, Programme, Record, Step, Threshold, World,
@@ -63,9 +63,11 @@ fn intent(step: Step, variant: u8) -> Intent {
         Step::Verify => Intent::Verify { certificate: Fingerprint([variant; 32]) },
         Step::Install => {
             let target = place(&format!("file:/m/anna-2-{variant}.p12"));
-            let files = vec![InstallFile { staged: "new".into(), target, mode: 0o600, sha256: Fingerprint([1; 32]) }];
+            let files =
+                vec![InstallFile { staged: "new".into(), target, mode: 0o600, sha256: Fingerprint([1; 32]), replaces: None }];
             Intent::Install { place: place(NEW_PLACE), files }
         }
+        Step::Register => Intent::Register {},
         Step::RetireOld => Intent::RetireOld { place: place(NEW_PLACE) },
     }
 }
@@ -85,6 +87,7 @@ fn outcome(step: Step) -> Outcome {
         Step::Fetch => Outcome::Fetch { certificates: vec![Bytes(vec![0x30, 2])] },
         Step::Verify => Outcome::Verify {},
         Step::Install => Outcome::Install {},
+        Step::Register => Outcome::Register {},
         Step::RetireOld => Outcome::RetireOld {},
     }
 }
@@ -117,6 +120,8 @@ impl Run {
         let before = vec![Record::Born { salt: "salt".into() }, Record::Watched { place: place(OLD_PLACE) }];
         let identity = obnova_core::identity::id_of("salt", Some(programme), &old, None);
         let start = Start {
+            auto: false,
+            install: InstallRule::Beside,
             identity,
             name: "Anna".into(),
             programme: programme.name.clone(),
@@ -244,7 +249,8 @@ fn effect(intent: &Intent) -> Effect {
         | Intent::Submit { sha256: _ }
         | Intent::AwaitIssue {}
         | Intent::Fetch {}
-        | Intent::Verify { certificate: _ } => Effect::Nothing,
+        | Intent::Verify { certificate: _ }
+        | Intent::Register {} => Effect::Nothing,
         Intent::GenerateKeys { algorithm: _, home: _ } | Intent::Request { request: _, file: _ } => Effect::CreatesForTheJob,
         Intent::Install { place: _, files } => Effect::Creates(files.iter().map(|file| file.target.clone()).collect()),
         Intent::RetireOld { place: _ } => Effect::StopsWatching,
@@ -266,7 +272,14 @@ fn no_intent_can_touch_the_old_file() {
                     let mut over = intent.clone();
                     let Intent::Install { files, .. } = &mut over else { panic!("{over:?} puts files somewhere") };
                     files[0].target = place("file:/m/anna.p12");
-                    job.apply(&JobEvent::Intended { intent: over }, at(999)).expect_err("the old stands there");
+                    job.apply(&JobEvent::Intended { intent: over.clone() }, at(999)).expect_err("the old stands there");
+                    // With a copy, too, unless the programme says so.
+                    let Intent::Install { files, .. } = &mut over else { panic!("{over:?} puts files somewhere") };
+                    let copy = place("file:/m/anna-1.p12");
+                    files[0].replaces = Some(Replaced { copy, sha256: Fingerprint([2; 32]) });
+                    job.apply(&JobEvent::Intended { intent: over.clone() }, at(999)).expect_err("it is not to be replaced");
+                    job.start.install = InstallRule::Replace;
+                    job.apply(&JobEvent::Intended { intent: over }, at(999)).expect("a copy is kept");
                 }
             }
         }
@@ -486,10 +499,12 @@ fn nothing_but_somebody_starts_a_renewal() {
     for programme in programmes() {
         match programme.start {
             programme::Start::Ask => {}
+            programme::Start::Auto => panic!("no programme that comes with Obnova starts by itself"),
         }
         let run = Run::of(&programme);
         let world = run.world(&[]);
         assert_eq!(world.jobs().count(), 0);
+        assert_eq!(world.starting(at(60).fixed_offset()), []);
         assert_eq!(world.due(at(60).fixed_offset()).len(), 1, "a warning is due, and does not begin anything");
         assert_eq!(world.jobs().count(), 0);
         let JobEvent::Started(start) = &run.events[0] else { panic!("a run begins with its start") };

@@ -157,12 +157,16 @@ impl Text {
             let keys = ["question-consent-card", "question-consent-card-keeps", "question-consent-sittings"];
             lines.extend(keys.map(|key| self.say(key, &readable)));
         } else {
-            lines.push(match (makes, given("to")) {
+            let replaces = given("replaces").is_some();
+            lines.push(match (makes, given("to").filter(|_| !replaces)) {
                 (true, Some(_)) => self.say("question-consent-makes", &readable),
                 (true, None) => self.say("question-consent-makes-somewhere", &[]),
                 (false, _) => self.say("question-consent-adopts", &[]),
             });
-            lines.push(self.say("question-consent-keeps", &[]));
+            lines.push(self.say(if replaces { "question-consent-replaces" } else { "question-consent-keeps" }, &readable));
+            if given("tells").is_some() {
+                lines.push(self.say("question-consent-tells", &readable));
+            }
             if makes && let Some(secret) = given("secret") {
                 lines.push(self.say("question-consent-secret", &[("secret", secret)]));
             }

@@ -2,8 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use obnova_api::{Options, QuestionView};
-use obnova_core::identity::Member;
-use obnova_core::job::{Job, JobEvent, Old, Phase, Start};
+use obnova_core::job::{Job, JobEvent, Phase, Start};
 use obnova_core::record::Record;
 use obnova_core::world::Condition;
 use obnova_core::{ItemId, Now, Place, Problem, Scheme, World};
@@ -288,43 +287,8 @@ impl Desk {
 
 /// What a renewal of this item is about.
 fn start(world: &World, id: ItemId, to: Option<&str>, uid: Option<u32>, now: Now) -> Result<Start, Problem> {
-    let item = world.item(id, now).ok_or(Problem::NoSuchItem { id: id.to_string() })?;
-    let current = world.current(id);
-    let Some(first) = current.first() else {
-        return Err(match item.state {
-            "retired" => Problem::AlreadyRenewed {},
-            state => Problem::NotPossible { action: "renew".into(), state: state.into() },
-        });
-    };
-    let programme = world.programme_of(first.certificate).ok_or(Problem::NoProgramme {})?;
-    // One for each role, in the programme's order; of several, the one that ends first.
-    let old = programme.matching.iter().map(|rule| {
-        let member = current.iter().find(|member| member.role == rule.role);
-        old(world, member.ok_or_else(|| Problem::TwinMissing { role: rule.role.clone() })?)
-    });
-    let old = old.collect::<Result<Vec<Old>, Problem>>()?;
-    let scheme = old.first().map_or(Scheme::File, |old| old.place.scheme());
-    let to = to.map(|path| target(path, scheme)).transpose()?;
-    Ok(Start {
-        identity: id,
-        name: first.certificate.name().to_owned(),
-        programme: programme.name.clone(),
-        plan: programme.plan.clone(),
-        old,
-        to,
-        uid,
-    })
-}
-
-/// A certificate that is to be renewed, where its key is.
-fn old(world: &World, member: &Member<'_>) -> Result<Old, Problem> {
-    let certificate = member.certificate;
-    let place = world.places_of(&certificate.fingerprint).into_iter().next();
-    let place = place.ok_or_else(|| Problem::NoSuchItem { id: certificate.fingerprint.to_string() })?;
-    if !member.key_held {
-        return Err(Problem::NoKey { path: place.shown() });
-    }
-    Ok(Old { certificate: certificate.fingerprint, role: member.role.to_owned(), place, not_after: certificate.not_after })
+    let scheme = world.places_of_item(id).first().map_or(Scheme::File, Place::scheme);
+    world.start(id, to.map(|path| target(path, scheme)).transpose()?, uid, now)
 }
 
 /// The place that a person means by `--to`.

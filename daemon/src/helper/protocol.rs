@@ -142,6 +142,11 @@ pub enum Request {
         /// What the staged file must be.
         sha256: Sha256,
     },
+    /// Put staged files in the place of others: copy each old one, then exchange all together. Answer: `()`.
+    Replace {
+        /// The files, in the order in which they are exchanged.
+        files: Vec<Replacement>,
+    },
     /// The digest of a file. Answer: `Option<`[`Sha256`]`>`, `None` if there is no such file.
     Digest {
         /// The file.
@@ -199,12 +204,29 @@ impl Request {
             | Self::Establish { .. }
             | Self::Issue { .. }
             | Self::Place { .. }
+            | Self::Replace { .. }
             | Self::Digest { .. }
             | Self::Tokens { .. }
             | Self::TokensMoved { .. }
             | Self::ResetCards {} => 0,
         }
     }
+}
+
+/// A staged file that takes the place of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replacement {
+    /// The staged file.
+    pub staged: FilePath,
+    /// What it must be.
+    pub sha256: Sha256,
+    /// The file whose place it takes; its owner and permissions are kept.
+    pub target: FilePath,
+    /// What that one must be, unless the staged one stands there already.
+    pub old_sha256: Sha256,
+    /// Where the copy of it goes; one that is there already must be just that.
+    pub copy: FilePath,
 }
 
 /// The kinds of key that are generated.

@@ -21,6 +21,8 @@ mod fetch;
 mod generate_keys;
 mod install;
 mod preflight;
+mod register;
+mod replace;
 mod request;
 mod retire_old;
 mod submit;
@@ -52,6 +54,7 @@ pub(super) async fn prepare(ground: &Ground<'_>, step: Step, sitting: &mut Sitti
         Step::Fetch => Ok(Intent::Fetch {}),
         Step::Verify => verify::prepare(ground),
         Step::Install => install::prepare(ground, sitting).await,
+        Step::Register => Ok(Intent::Register {}),
         Step::RetireOld => retire_old::prepare(ground, sitting).await,
     }
 }
@@ -68,6 +71,7 @@ pub(super) async fn perform(ground: &Ground<'_>, intent: &Intent, sitting: &mut 
         Intent::Fetch {} => fetch::perform(ground).await,
         Intent::Verify { .. } => verify::perform(ground, sitting).await,
         Intent::Install { files, .. } => install::perform(ground, files, sitting).await,
+        Intent::Register {} => register::perform(ground).await,
         Intent::RetireOld { place } => retire_old::perform(ground, place, sitting).await,
     }
 }
@@ -82,6 +86,7 @@ pub(super) async fn probe(ground: &Ground<'_>, intent: &Intent) -> Answer {
         | Intent::AwaitIssue {}
         | Intent::Fetch {}
         | Intent::Verify { .. }
+        | Intent::Register {}
         | Intent::RetireOld { .. } => Answer::NotYet,
         Intent::Submit { .. } => submit::probe(ground).await,
         Intent::GenerateKeys { home, .. } => generate_keys::probe(ground, home).await,

@@ -19,6 +19,8 @@ fn place(text: &str) -> Place {
 
 fn start(plan: Plan) -> Start {
     Start {
+        auto: false,
+        install: InstallRule::Beside,
         identity: ItemId(0xfeed_beef_0000_0001),
         name: "Anna".into(),
         programme: "self-signed".into(),
@@ -45,12 +47,14 @@ fn intent(step: Step, variant: u8) -> Intent {
         Step::Install => Intent::Install {
             place: place("p12:/m/new.p12"),
             files: vec![InstallFile {
+                replaces: None,
                 staged: "new.p12".into(),
                 target: place(&format!("file:/m/new-{variant}.p12")),
                 mode: 0o600,
                 sha256: digest(variant),
             }],
         },
+        Step::Register => Intent::Register {},
         Step::RetireOld => Intent::RetireOld { place: place(&format!("p12:/m/new-{variant}.p12")) },
     }
 }
@@ -72,6 +76,7 @@ fn outcome(step: Step, variant: u8) -> Outcome {
         Step::Fetch => Outcome::Fetch { certificates: vec![Bytes(vec![0x31, variant])] },
         Step::Verify => Outcome::Verify {},
         Step::Install => Outcome::Install {},
+        Step::Register => Outcome::Register {},
         Step::RetireOld => Outcome::RetireOld {},
     }
 }
@@ -291,7 +296,13 @@ fn nothing_is_installed_over_the_old_certificate() {
         job.apply(&intended(*step, 0), at(1)).expect("legal");
         job.apply(&done(*step, 0), at(1)).expect("legal");
     }
-    let file = |target: &str| InstallFile { staged: "a".into(), target: place(target), mode: 0o600, sha256: digest(0) };
+    let file = |target: &str| InstallFile {
+        staged: "a".into(),
+        target: place(target),
+        mode: 0o600,
+        sha256: digest(0),
+        replaces: None,
+    };
     let before = job.clone();
     for target in ["file:/m/old.p12", "p12:/m//old.p12", "file:/m/./old.p12"] {
         let files = vec![file("file:/m/new.crt"), file(target)];
@@ -310,7 +321,7 @@ fn the_text_of_each_event_is_stable() {
     let install = json!({"event": "intended", "intent": {"step": "install", "place": "p12:/m/new.p12", "files": [
         {"staged": "new.p12", "target": "file:/m/new-1.p12", "mode": 384, "sha256": hex(1)}]}});
     let started = json!({"event": "started", "identity": 18_369_548_388_820_582_401_u64, "name": "Anna", "programme": "self-signed",
-        "plan": ["preflight", "consent", "generate-keys", "request", "submit", "await-issue", "fetch", "verify", "install", "retire-old"],
+        "plan": ["preflight", "consent", "generate-keys", "request", "submit", "await-issue", "fetch", "verify", "install", "register", "retire-old"],
         "old": [{"certificate": hex(10), "role": "general", "place": "p12:/m/old.p12", "not_after": "2027-01-15T08:00:00Z"}],
         "to": null, "uid": 1000});
     let preflight = json!({"event": "done",
@@ -416,7 +427,7 @@ fn a_swap_is_not_given_up() {
             job.apply(&JobEvent::Done { outcome }, at(1)).expect("legal");
         }
         assert_eq!(job.phase, Phase::Done);
-        assert_eq!(allowed.len(), 2 * (5 + 2 * 5), "once for both, or once for each");
+        assert_eq!(allowed.len(), 2 * (6 + 2 * 5), "once for both, or once for each");
         let (before, swap) = allowed.split_at(allowed.len() - 3);
         assert!(before.iter().all(|(.., may)| *may), "{before:?}");
         assert!(swap.iter().all(|(.., may)| *may == last), "{swap:?}");

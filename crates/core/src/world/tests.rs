@@ -8,11 +8,13 @@ use crate::certificate::{KeyAlgorithm, Texts};
 use crate::job::{Bytes, Home, InstallFile, Intent, JobEvent, Made, NewKey, Old, Outcome, Start};
 use crate::plan::Plan;
 use crate::plan::Step;
+use crate::programme::InstallRule;
 
 mod authorities;
 mod cards;
 mod indexes;
 mod renewals;
+mod starting;
 mod warnings;
 
 /// The first moment of these tests: a Thursday, 12 o'clock UTC.
@@ -77,7 +79,11 @@ struct Story {
 impl Story {
     fn new() -> Self {
         let programmes = crate::programme::built_in().expect("the built-in programmes are good");
-        let mut story = Self { world: World::new(programmes), entries: Vec::new(), seen: Vec::new() };
+        Self::of(World::new(programmes))
+    }
+
+    fn of(world: World) -> Self {
+        let mut story = Self { world, entries: Vec::new(), seen: Vec::new() };
         story.write(noon(), Record::Born { salt: "salt".into() });
         story
     }
@@ -140,6 +146,8 @@ impl Story {
         let plan = Plan::new(Step::ALL.to_vec()).expect("the usual order");
         let old_one = Old { certificate: old.fingerprint, role: "general".into(), place: place(at), not_after: old.not_after };
         let start = Start {
+            auto: false,
+            install: InstallRule::Beside,
             identity: self.id(old),
             name: old.name().to_owned(),
             programme: "self-signed".into(),
@@ -176,9 +184,10 @@ impl Story {
             Step::Verify => (Intent::Verify { certificate: digest }, Outcome::Verify {}),
             Step::Install => {
                 let target = Place::new(crate::Scheme::File, &new.path());
-                let files = vec![InstallFile { staged: "new".into(), target, mode: 0o600, sha256: digest }];
+                let files = vec![InstallFile { staged: "new".into(), target, mode: 0o600, sha256: digest, replaces: None }];
                 (Intent::Install { place: new, files }, Outcome::Install {})
             }
+            Step::Register => (Intent::Register {}, Outcome::Register {}),
             Step::RetireOld => (Intent::RetireOld { place: new }, Outcome::RetireOld {}),
         };
         self.job(job, JobEvent::Intended { intent });

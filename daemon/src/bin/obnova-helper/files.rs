@@ -4,14 +4,15 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use obnovad::helper::HelperError;
-use obnovad::helper::protocol::{MAX_FILE, Sha256};
+use obnovad::helper::protocol::{MAX_FILE, Replacement, Sha256};
 use openssl::sha::sha256;
 use rustix::fs::{CWD, OFlags, RenameFlags};
 use rustix::io::Errno;
+use zeroize::Zeroizing;
 
 use crate::failure::of_files;
 
@@ -51,6 +52,70 @@ pub(crate) fn place(staged: &Path, target: &Path, mode: u32, expected: &Sha256) 
         file.sync_all().map_err(|error| of_files(&error))?;
         if sha256(&read(path)?) == *expected { Ok(()) } else { Err(HelperError::Changed) }
     })
+}
+
+/// Puts staged files in the place of others. Everything that may fail comes first: a copy of each old file, and each new one,
+/// whole and fsynced, under a name of its own. Then they are renamed, one directly after the other.
+pub(crate) fn replace(files: &[Replacement]) -> Result<(), HelperError> {
+    let mut ready = Vec::new();
+    for file in files {
+        ready.extend(prepare(file)?);
+    }
+    for (temporary, target) in &mut ready {
+        fs::rename(&temporary.path, target).map_err(|error| of_files(&error))?;
+        temporary.renamed = true;
+    }
+    for (_, target) in &ready {
+        let directory = File::open(directory_of(target)).map_err(|error| of_files(&error))?;
+        sync_directory(&directory).map_err(|error| of_files(&error))?;
+    }
+    Ok(())
+}
+
+/// Copies the old file, and writes the new one beside it; `None` if it is in its place already.
+fn prepare(file: &Replacement) -> Result<Option<(Temporary, PathBuf)>, HelperError> {
+    // A link stays a link: what it leads to is replaced.
+    let target = fs::canonicalize(&*file.target).map_err(|error| of_files(&error))?;
+    let old = Zeroizing::new(read(&target)?);
+    if sha256(&old) == file.sha256 {
+        return Ok(None);
+    }
+    if sha256(&old) != file.old_sha256 {
+        return Err(HelperError::Changed);
+    }
+    let metadata = fs::metadata(&target).map_err(|error| of_files(&error))?;
+    keep(file, &old, &metadata)?;
+    let new = Zeroizing::new(read(&file.staged)?);
+    if sha256(&new) != file.sha256 {
+        return Err(HelperError::Changed);
+    }
+    let mut temporary = Temporary::create(&target, ".obnova-new").map_err(|error| of_files(&error))?;
+    let written = temporary.file.write_all(&new).and_then(|()| like(&temporary.file, &metadata));
+    written.map_err(|error| of_files(&error))?;
+    Ok(Some((temporary, target)))
+}
+
+/// Keeps a copy of the old file, with its owner and permissions.
+fn keep(file: &Replacement, old: &[u8], metadata: &fs::Metadata) -> Result<(), HelperError> {
+    match digest(&file.copy)? {
+        Some(kept) if kept == file.old_sha256 => return Ok(()),
+        Some(_) => return Err(HelperError::AlreadyThere),
+        None => {}
+    }
+    let mode = metadata.mode() & 0o7777;
+    publish(&file.copy, ".obnova-new", mode, rename_if_free, |copy, _| {
+        copy.write_all(old).and_then(|()| like(copy, metadata)).map_err(|error| of_files(&error))
+    })
+}
+
+/// Gives a file the owner and the permissions of another, and makes it durable.
+fn like(file: &File, metadata: &fs::Metadata) -> io::Result<()> {
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) != (metadata.uid(), metadata.gid()) {
+        std::os::unix::fs::fchown(file, Some(metadata.uid()), Some(metadata.gid()))?;
+    }
+    file.set_permissions(Permissions::from_mode(metadata.mode() & 0o7777))?;
+    file.sync_all()
 }
 
 /// The digest of a regular file, or `None` if there is none.

@@ -82,6 +82,7 @@ fn answer(request: &Request, secrets: Vec<Secret>) -> Result<serde_json::Value, 
             json(packages::package(product, opens.as_ref(), seals.as_ref())?)
         }
         Request::Place { staged, target, mode, sha256 } => json(files::place(staged, target, *mode, sha256)?),
+        Request::Replace { files } => json(files::replace(files)?),
         Request::Digest { path } => json(files::digest(path)?),
         Request::Tokens { module } => json(tokens::list(module).map_err(HelperError::Card)?),
         Request::TokensMoved { module, shown, readers } => {

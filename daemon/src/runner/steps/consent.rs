@@ -3,13 +3,17 @@
 use obnova_api::QuestionView;
 use obnova_core::Problem;
 use obnova_core::job::{Home, NewKey, Outcome};
-use obnova_core::programme::Authority;
+use obnova_core::programme::{Authority, Consumer};
 
-use super::Ground;
+use super::{Ground, replace};
 use crate::bus::views;
 use crate::runner::sitting::Sitting;
 
 pub(super) async fn perform(ground: &Ground<'_>, sitting: &Sitting) -> Result<Outcome, Problem> {
+    // The yes of whoever wrote the programme.
+    if ground.job.start.auto {
+        return Ok(Outcome::Consent {});
+    }
     if ground.tools.agents.consent(&sitting.whom, &question(ground).await?).await? {
         Ok(Outcome::Consent {})
     } else {
@@ -40,6 +44,16 @@ pub(in crate::runner) async fn question(ground: &Ground<'_>) -> Result<QuestionV
             let pauses = matches!(programme.authority, Authority::Simulated { pause: true, .. });
             args.push(("sittings", if pauses { "2" } else { "1" }.to_owned()));
         }
+    }
+    if replace::is_meant(ground) {
+        args.push(("replaces", "true".to_owned()));
+    }
+    if !programme.consumers.is_empty() {
+        let command = |consumer: &Consumer| {
+            let Consumer::Hook { command } = consumer;
+            command.join(" ")
+        };
+        args.push(("tells", programme.consumers.iter().map(command).collect::<Vec<_>>().join(", ")));
     }
     if protected {
         let secret = if ground.reservation()?.is_some() { "pin" } else { programme.secret.kind.as_str() };

@@ -1,4 +1,5 @@
-//! Puts the new key and certificate where programs look for them: as new files, never over others, recognised by their digests.
+//! Puts the new key and certificate where programs look for them: as new files, recognised by their digests. Over others they go
+//! only where the programme says so, by [`replace`].
 
 use std::path::PathBuf;
 
@@ -6,7 +7,7 @@ use obnova_core::job::{self, InstallFile, Intent, Outcome, Reservation};
 use obnova_core::{Certificate, Fingerprint, Place, Problem, Scheme};
 
 use super::request::write_whole;
-use super::{Answer, Ground};
+use super::{Answer, Ground, replace};
 use crate::cards::step::{CardAnswer, CardStep};
 use crate::helper::{Bytes, Format, Product};
 use crate::runner::sitting::Sitting;
@@ -63,12 +64,20 @@ pub(super) async fn prepare(ground: &Ground<'_>, sitting: &mut Sitting) -> Resul
     }
     let layout = Layout::of(&ground.old()?.place);
     let mut files = Vec::new();
-    for (path, mode) in layout.files(place)? {
+    let targets = if replace::is_meant(ground) {
+        // The one without a key comes last in each layout.
+        let old = replace::files(&ground.old()?.place, layout)?;
+        old.into_iter().zip([PRIVATE, PUBLIC]).collect()
+    } else {
+        layout.files(place)?
+    };
+    for (path, mode) in targets {
         let private = mode == PRIVATE;
         let staged = ground.own(if private { "private" } else { "public" });
         let sha256 =
             if private { stage_private(ground, layout, &staged, sitting).await? } else { stage_public(ground, &staged)? };
-        files.push(InstallFile { staged, target: Place::new(Scheme::File, &path), mode, sha256 });
+        let replaces = if replace::is_meant(ground) { replace::replaced(ground, &path).await? } else { None };
+        files.push(InstallFile { staged, target: Place::new(Scheme::File, &path), mode, sha256, replaces });
     }
     Ok(Intent::Install { place: place.clone(), files })
 }
@@ -111,7 +120,8 @@ pub(super) async fn perform(ground: &Ground<'_>, files: &[InstallFile], sitting:
     if let Some(reservation) = ground.reservation()? {
         return on_card(ground, reservation, sitting).await;
     }
-    for file in files {
+    replace::perform(ground, files).await?;
+    for file in files.iter().filter(|file| file.replaces.is_none()) {
         let target = file.target.path();
         // A file of ours that reached its place before a crash or a failure of the next one.
         if ground.tools.helper.digest(&target).await.is_ok_and(|digest| digest == Some(file.sha256.0)) {

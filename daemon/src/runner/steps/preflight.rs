@@ -9,7 +9,7 @@ use obnova_core::{Fingerprint, Place, Problem, Scheme};
 use rustix::fs::Access;
 
 use super::install::Layout;
-use super::{Ground, KEY_FILE, own_name};
+use super::{Ground, KEY_FILE, own_name, replace};
 use crate::helper::HelperError;
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
@@ -101,12 +101,17 @@ async fn in_file(ground: &Ground<'_>, old: &Old, member: usize) -> Result<(NewKe
     };
     let algorithm = algorithm(ground, &der).await?;
     let layout = Layout::of(&old.place);
+    let file = own_name(KEY_FILE, member);
+    if replace::is_meant(ground) {
+        replace::check(old, layout)?;
+        return Ok((NewKey { algorithm, place: old.place.clone(), home: Home::File(file) }, protected));
+    }
     let place = match &ground.job.start.to {
         Some(to) => to.clone(),
         None => free_place(&old.place, layout, ground.tools.clock.now())?,
     };
     check_target(&place, layout)?;
-    Ok((NewKey { algorithm, place, home: Home::File(own_name(KEY_FILE, member)) }, protected))
+    Ok((NewKey { algorithm, place, home: Home::File(file) }, protected))
 }
 
 /// The first free name beside the old file: its own with today's date.

@@ -1,4 +1,5 @@
-//! The new certificate is used instead of the old one. A file is not touched: its key may be the only one that opens old mail. On a
+//! The new certificate is used instead of the old one. A file is not touched, nor the copy of one
+//! that was replaced: its key may be the only one that opens old mail. On a
 //! card that moves keys, the new key goes where programs look for it and the old one where it still decrypts.
 
 use obnova_core::card::Card;
@@ -19,14 +20,15 @@ pub(super) async fn prepare(ground: &Ground<'_>, sitting: &mut Sitting) -> Resul
 
 pub(super) async fn perform(ground: &Ground<'_>, place: &Place, sitting: &mut Sitting) -> Result<Outcome, Problem> {
     let new = Fingerprint::of(ground.certificate()?);
-    let sightings = match ground.reservation()? {
-        Some(reservation) => {
-            promote(ground, reservation, place, sitting).await?;
-            let card = ground.look(place).await.map_err(|error| ground.card_problem(&error, place))?;
-            all_shown(ground, &card)?;
-            vec![crate::cards::sighting(&card)]
-        }
-        None => ground.tools.surveyor.watch(place.clone()).await,
+    let sightings = if let Some(reservation) = ground.reservation()? {
+        promote(ground, reservation, place, sitting).await?;
+        let card = ground.look(place).await.map_err(|error| ground.card_problem(&error, place))?;
+        all_shown(ground, &card)?;
+        vec![crate::cards::sighting(&card)]
+    } else {
+        // What the kernel has reported of it may not have reached the engine yet.
+        ground.tools.surveyor.forget(place.clone()).await;
+        ground.tools.surveyor.watch(place.clone()).await
     };
     ground.tools.engine.see(sightings).await?;
     let there = place.clone();
