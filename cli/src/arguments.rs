@@ -102,6 +102,20 @@ pub enum Verb {
         #[command(subcommand)]
         verb: CardVerb,
     },
+    /// Mails of authorities.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Mail {
+        /// What about them.
+        #[command(subcommand)]
+        verb: MailVerb,
+    },
+    /// How certificates are renewed.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Programme {
+        /// What about them.
+        #[command(subcommand)]
+        verb: ProgrammeVerb,
+    },
     /// Whether renewals can succeed.
     Doctor {
         /// Name, prefix or id; all that is due, if absent.
@@ -140,6 +154,28 @@ pub enum CardVerb {
     ChangePin {
         /// Name, number, prefix or id; the one that is there, if absent.
         id: Option<String>,
+    },
+}
+
+/// What to do about mails.
+#[derive(Debug, Subcommand)]
+pub enum MailVerb {
+    /// Reads one from a file.
+    Read {
+        /// The mail.
+        file: PathBuf,
+    },
+}
+
+/// What to do about programmes.
+#[derive(Debug, Subcommand)]
+pub enum ProgrammeVerb {
+    /// Tries a programme's rules with a mail.
+    Test {
+        /// The programme.
+        file: PathBuf,
+        /// The mail.
+        mail: PathBuf,
     },
 }
 

@@ -22,7 +22,7 @@ use chrono::{DateTime, Utc};
 use obnova_text::Text;
 use tokio::signal::unix::{SignalKind, signal};
 
-pub use arguments::{CardVerb, Cli, Global, Verb};
+pub use arguments::{CardVerb, Cli, Global, MailVerb, ProgrammeVerb, Verb};
 pub use ending::Ending;
 
 use crate::ending::Failure;

@@ -4,10 +4,11 @@ mod card;
 mod doctor;
 mod log;
 mod look;
+mod mail;
 mod renew;
 mod watch;
 
-use crate::arguments::{CardVerb, Verb};
+use crate::arguments::{CardVerb, MailVerb, ProgrammeVerb, Verb};
 use crate::ending::{Ending, Failure};
 use crate::session::Session;
 
@@ -28,6 +29,8 @@ pub(crate) async fn run(session: &mut Session<'_>, verb: Verb) -> Result<Ending,
         Verb::Card { verb: CardVerb::Show { id } } => card::show(session, id.as_deref()).await,
         Verb::Card { verb: CardVerb::Unblock { id } } => card::unblock(session, id.as_deref()).await,
         Verb::Card { verb: CardVerb::ChangePin { id } } => card::change_pin(session, id.as_deref()).await,
+        Verb::Mail { verb: MailVerb::Read { file } } => mail::read(session, &file).await,
+        Verb::Programme { verb: ProgrammeVerb::Test { file, mail } } => mail::test(session, &file, &mail).await,
         Verb::Doctor { id } => doctor::doctor(session, id.as_deref()).await,
         Verb::Log { follow, number, since } => log::log(session, follow, number, since.as_deref()).await,
     }

@@ -21,6 +21,7 @@ mod cards;
 mod doctor;
 mod job;
 mod log;
+mod mail;
 mod manager;
 pub(crate) mod screen;
 pub mod views;
@@ -41,6 +42,8 @@ pub struct Desk {
     pub cards: Cards,
     /// Who looks into the places.
     pub surveyor: Surveyor,
+    /// Who reads mails.
+    pub mail: Arc<crate::mail::Reader>,
     /// Who can be asked.
     pub agents: Arc<Agents>,
     /// Whose items these are.

@@ -3,6 +3,7 @@
 //! Three stages: text → [`File`] (unknown keys refused) → [`Settings`]. The annotated default is [`DEFAULT`].
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use obnova_core::Place;
@@ -21,8 +22,20 @@ pub struct Settings {
     pub watch: Vec<Place>,
     /// PKCS#11 modules besides those that are registered with p11-kit.
     pub modules: Vec<Module>,
+    /// How mails are judged.
+    pub mail: Mail,
     /// The level of the log, as a `tracing` filter.
     pub log: Option<String>,
+}
+
+/// How mails are judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mail {
+    /// The servers (authserv-id) whose Authentication-Results the person trusts.
+    pub servers: Vec<String>,
+    /// Who is asked for keys and policies, instead of the servers that the system names.
+    pub resolver: Option<SocketAddr>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -30,6 +43,7 @@ pub struct Settings {
 struct File {
     modules: Vec<NamedModule>,
     watch: Watch,
+    mail: Mail,
     log: Log,
 }
 
@@ -113,7 +127,9 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
     {
         return Err(mistake(level.span().start, format!("one of {} is expected", levels.join(", "))));
     }
-    Ok(Settings { watch, modules, log: file.log.level.map(Spanned::into_inner) })
+    let servers = file.mail.servers.iter().map(|server| server.to_lowercase()).collect();
+    let mail = Mail { servers, ..file.mail };
+    Ok(Settings { watch, modules, mail, log: file.log.level.map(Spanned::into_inner) })
 }
 
 fn module(named: NamedModule, mistake: &impl Fn(usize, String) -> ConfigError) -> Result<Module, ConfigError> {
@@ -151,6 +167,7 @@ mod tests {
             .collect();
         let all = parse(Path::new("obnova.toml"), &uncommented).expect("each example is right");
         assert!(!all.watch.is_empty() && all.log.is_some());
+        assert!(!all.mail.servers.is_empty() && all.mail.resolver.is_some());
         assert!(all.modules.first().is_some_and(|module| !module.environment.is_empty()));
     }
 

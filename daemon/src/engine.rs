@@ -406,6 +406,16 @@ impl Loaded {
         self.start_what_starts_itself(now).await;
         let due = self.state.world.due(now);
         self.announce(due).await;
+        // What was announced just now needs no letter to tell it once more.
+        for tidings in self.state.world.tidings(now) {
+            let shown = self.notifiers.load(std::sync::atomic::Ordering::Relaxed) > 0;
+            if let Err(problem) = self.append(tidings.announced(shown)).await {
+                tracing::error!(%problem, "what is told of a mail cannot be written down; it is told when that is possible again");
+                continue;
+            }
+            tracing::info!(item = %tidings.item, what = tidings.word.as_str(), "told of a mail");
+            self.say(Publication::Noticed(tidings.item, tidings.word.as_str(), tidings.level()));
+        }
     }
 
     /// Starts the renewals that start by themselves. One that cannot be written down does not start: the warning comes instead.
@@ -477,8 +487,11 @@ fn touched_by(entry: &Entry, world: &World) -> Vec<ItemId> {
     match &entry.record {
         Record::Born { .. } | Record::Seen { .. } | Record::Replaced { .. } => Vec::new(),
         Record::Watched { place } | Record::Unwatched { place } | Record::Excluded { place } => vec![world.place_id(place)],
-        Record::Announced { item, .. } => vec![*item],
-        Record::Snoozed { certificate, .. } => world.identity_of(certificate).into_iter().collect(),
+        Record::Announced { item, .. } | Record::LetterTold { item, .. } => vec![*item],
+        Record::Letter { letter } => world.verdict(letter).1.into_iter().collect(),
+        Record::Snoozed { certificate, .. } | Record::Ordered { certificate, .. } => {
+            world.identity_of(certificate).into_iter().collect()
+        }
         Record::Job { job, .. } => {
             let identity = world.job(*job).map(|job| job.start.identity);
             [Some(world.renewal_id(*job)), identity].into_iter().flatten().collect()

@@ -66,6 +66,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Who touches keys.
     pub helper: Helper,
+    /// Who is asked about the signatures of mails.
+    pub resolver: mail::Resolver,
     /// The readers and what happens at them; `None`: this daemon uses none.
     pub readers: Option<(Readers, mpsc::UnboundedReceiver<ReaderEvent>)>,
     /// The PKCS#11 modules that may show tokens.
@@ -173,6 +175,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         surveyor: surveyor.clone(),
         cards: cards.clone(),
         agents,
+        mail: Arc::new(mail::Reader::new(parts.resolver, parts.settings.mail.servers.clone())),
         household: parts.household,
         admission: parts.admission,
     };

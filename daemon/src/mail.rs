@@ -27,6 +27,25 @@ const LONGEST_HEADERS: usize = 64 * 1024;
 /// How many addresses of one header are looked at.
 const MOST_ADDRESSES: usize = 32;
 
+/// Who reads mails: whom it asks about them, and whom the person trusts to have verified them.
+pub struct Reader {
+    resolver: Resolver,
+    /// The servers whose Authentication-Results count, in lower case.
+    pub servers: Vec<String>,
+}
+
+impl Reader {
+    /// One that asks this resolver and believes these servers.
+    pub fn new(resolver: Resolver, servers: Vec<String>) -> Self {
+        Self { resolver, servers }
+    }
+
+    /// Finds out what there is to know about a mail that came at `arrived`.
+    pub async fn facts(&self, bytes: &[u8], arrived: DateTime<Utc>) -> Result<Facts, Unread> {
+        read(bytes, arrived, &self.resolver).await
+    }
+}
+
 /// Why there are no facts about a mail.
 #[derive(Debug, thiserror::Error)]
 pub enum Unread {

@@ -10,6 +10,7 @@ use obnovad::cards::{modules, readers::Readers};
 use obnovad::clock::SystemClock;
 use obnovad::config::{self, Settings};
 use obnovad::helper::Helper;
+use obnovad::mail::Resolver;
 use obnovad::scope::Scope;
 use obnovad::{Parts, RunError, programmes, run, service};
 use tokio::signal::unix::{SignalKind, signal};
@@ -138,6 +139,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
             connection,
             bus_name: Some(obnova_api::BUS_NAME),
             state_dir,
+            resolver: Resolver::new(settings.mail.resolver),
             settings,
             programmes,
             clock: Arc::new(SystemClock::new()?),

@@ -87,6 +87,7 @@ impl Inside {
             programmes: programme::built_in().expect("right programmes"),
             clock: Arc::new(clock.clone()),
             helper: Helper::at(program("obnova-helper")),
+            resolver: obnovad::mail::Resolver::of_zone([]),
             readers: None,
             modules: Vec::new(),
             household: Household { owner: "anna".into(), scope: "user" },

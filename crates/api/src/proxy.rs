@@ -8,7 +8,7 @@ use zbus::zvariant::{OwnedFd, OwnedObjectPath};
 
 use crate::dict::Dictionary;
 use crate::error::Error;
-use crate::view::{AgentOptions, CheckView, ItemView, LogView, Options, QuestionView, StatusView};
+use crate::view::{AgentOptions, CheckView, ItemView, LetterView, LogView, Options, QuestionView, StatusView};
 
 /// `org.obnova.Manager1`, at [`crate::MANAGER_PATH`].
 #[zbus::proxy(interface = "org.obnova.Manager1", default_service = "org.obnova.Daemon1", default_path = "/org/obnova")]
@@ -67,6 +67,16 @@ pub trait Manager {
     /// The same, every key as it came.
     #[zbus(name = "Doctor")]
     fn doctor_as_dictionaries(&self, id: &str) -> Result<Vec<Dictionary>, Error>;
+
+    /// Reads a mail from a file, as if it had come into a mailbox now: what it is, by each programme that it concerns, is written
+    /// down. `name` names it in errors.
+    #[zbus(allow_interactive_auth)]
+    fn read_mail(&self, name: &str, mail: OwnedFd) -> Result<Vec<LetterView>, Error>;
+
+    /// What a mail would be by this programme, with no regard to certificates: nothing is written down. `file` and `name` name
+    /// programme and mail in errors.
+    #[zbus(allow_interactive_auth)]
+    fn judge_mail(&self, file: &str, programme: &str, name: &str, mail: OwnedFd) -> Result<Vec<LetterView>, Error>;
 
     /// A page of the log from the record behind `after` on (0: the first), at most `limit`.
     ///

@@ -66,6 +66,52 @@ dictionary! {
             item: String,
             /// The object path of the job, if one is under way.
             job: String,
+            /// Identities: the mail that invites to renew them.
+            letter: LetterView,
+        }
+    }
+}
+
+dictionary! {
+    /// A mail of an authority, or of somebody who says to be one.
+    pub struct LetterView {
+        required {
+            /// The programme whose authority it is from, or says that it is.
+            programme: String,
+            /// `invitation`, `issued`, `payment-due`, `rejected`, `challenge` or `other`.
+            kind: String,
+            /// `trusted`, `doubtful` or `forged`.
+            standing: String,
+            /// Why it is not trusted, what weighs most first.
+            reasons: Vec<ReasonView>,
+            /// From whom it says that it is.
+            sender: String,
+            /// To which addresses it is.
+            to: Vec<String>,
+            /// When it came.
+            arrived: String,
+        }
+        optional {
+            /// When it was written.
+            date: String,
+            /// The serial number that it names, hex.
+            serial: String,
+            /// Where it leads; only of a trusted one.
+            link: String,
+            /// The item that it is about.
+            item: String,
+        }
+    }
+}
+
+dictionary! {
+    /// Why a mail is not trusted.
+    pub struct ReasonView {
+        required {
+            /// `unsigned`, `signature-broken`, `sender-unlisted`, …: an open table.
+            why: String,
+            /// The header, domain or host that it is about; empty where there is nothing to name.
+            about: String,
         }
     }
 }

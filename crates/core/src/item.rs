@@ -91,6 +91,8 @@ pub enum Kind {
         certificates: Vec<(String, Fingerprint, Place)>,
         /// The unfinished renewal.
         job: Option<u64>,
+        /// The mail that invites to renew them.
+        letter: Option<Fingerprint>,
     },
     /// A watched place that has no certificate to show.
     Place(Place),

@@ -17,7 +17,7 @@ mod rules;
 mod tests;
 
 pub use gate::{Reason, Standing, Why, judge};
-pub use letter::{Letter, Verdict};
+pub use letter::{Content, Letter, Verdict};
 pub use letters::Letters;
 pub(crate) use rules::MailSource;
 pub use rules::{LetterRule, MailRules, SerialBase};

@@ -147,6 +147,15 @@ problems! {
     NotYetIssued { order: String },
     /// The authority refuses.
     AuthorityRefused { reason: String },
+    // --- mails ---
+    /// The file is no mail.
+    NoMail { path: String },
+    /// The mail is longer than those that are read.
+    MailTooLarge { path: String, limit: String },
+    /// A programme has a mistake, at this place in its file.
+    ProgrammeMistaken { detail: String },
+    /// The programme says nothing of mails.
+    ProgrammeSilent { path: String },
     // --- renewing ---
     /// No programme renews it.
     NoProgramme {},

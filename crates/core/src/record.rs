@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::certificate::Fingerprint;
 use crate::item::ItemId;
 use crate::job::JobEvent;
+use crate::mail::Letter;
 use crate::place::Place;
 use crate::schedule::Threshold;
 
@@ -82,6 +83,29 @@ pub enum Record {
         /// The place.
         place: Place,
     },
+    /// A mail came that concerns a programme.
+    Letter {
+        /// What is kept of it.
+        letter: Box<Letter>,
+    },
+    /// A person was told of a letter, or of one that did not come; or there was nobody to tell.
+    LetterTold {
+        /// The certificate concerned.
+        certificate: Fingerprint,
+        /// The item concerned.
+        item: ItemId,
+        /// Its name then.
+        name: String,
+        /// What was told.
+        word: Word,
+    },
+    /// A person said that a renewal has been ordered: a letter is to follow.
+    Ordered {
+        /// The certificate concerned.
+        certificate: Fingerprint,
+        /// Its item's name then.
+        name: String,
+    },
     /// Something happened to a job.
     Job {
         /// The number of the job.
@@ -89,4 +113,30 @@ pub enum Record {
         /// What happened.
         what: JobEvent,
     },
+}
+
+/// What a person is told of letters; what matters more stands first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Word {
+    /// One that means to deceive aims at a certificate.
+    Forged,
+    /// The authority invites to renew.
+    Invited,
+    /// Somebody does who says to be the authority.
+    Doubtful,
+    /// The one that was ordered did not come.
+    Missing,
+}
+
+impl Word {
+    /// The event that it is.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Forged => "letter-forged",
+            Self::Invited => "letter-invited",
+            Self::Doubtful => "letter-doubtful",
+            Self::Missing => "letter-missing",
+        }
+    }
 }

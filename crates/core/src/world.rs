@@ -19,6 +19,7 @@ use crate::schedule::Threshold;
 
 mod items;
 mod keys;
+mod letters;
 mod notices;
 mod sights;
 mod slots;
@@ -26,9 +27,11 @@ mod starting;
 #[cfg(test)]
 mod tests;
 
+pub use letters::Tidings;
 pub use notices::Notice;
 pub use sights::{Condition, Found, Sight};
 
+use letters::Post;
 use sights::{Known, Look, Sights};
 
 /// A certificate that a renewal of ours has replaced.
@@ -78,6 +81,7 @@ pub struct World {
     told: HashMap<Fingerprint, Told>,
     retired: BTreeMap<Fingerprint, Retired>,
     jobs: BTreeMap<u64, Job>,
+    post: Post,
 }
 
 impl World {
@@ -94,6 +98,7 @@ impl World {
             told: HashMap::new(),
             retired: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            post: Post::default(),
         }
     }
 
@@ -143,6 +148,9 @@ impl World {
                     told.snoozed_until = Some(*until);
                 }
             }
+            Record::Letter { letter } => self.take_letter(letter),
+            Record::LetterTold { certificate, word, .. } => self.take_told(*certificate, *word),
+            Record::Ordered { certificate, .. } => self.take_order(*certificate, entry.at),
             Record::Job { job, what } => self.apply_to_job(*job, what, entry.at),
         }
         Ok(())
@@ -193,6 +201,9 @@ impl World {
     /// The ids of the items that may look otherwise now.
     pub fn observe(&mut self, place: &Place, sight: Option<Sight>) -> BTreeSet<ItemId> {
         let sight = sight.map(|sight| self.completed(place, sight));
+        if let Some(sight) = &sight {
+            self.address_letters(sight);
+        }
         let (programmes, salt) = (&self.programmes, self.salt.as_deref().unwrap_or_default());
         let (mut touched, odd) = self.sights.replace(place, sight, |certificate, card| {
             identity::id_of(salt, programme_for(programmes, certificate), certificate, card)

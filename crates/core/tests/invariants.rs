@@ -6,7 +6,9 @@ use std::sync::Arc;
 use chrono::{DateTime, Duration, Utc};
 use obnova_core::certificate::{KeyAlgorithm, Texts};
 use obnova_core::job::{Bytes, Home, InstallFile, Intent, Made, NewKey, Next, Old, Outcome, Replaced, Start};
+use obnova_core::mail::{Content, Kind, Letter, Reason, Standing, Why};
 use obnova_core::programme::{self, BUILT_IN, InstallRule};
+use obnova_core::record::Word;
 use obnova_core::world::{Condition, Found, Sight};
 use obnova_core::{
     Certificate, Entry, Fingerprint, ItemId, Job, JobEvent, Place, Plan, Problem, Programme, Record, Step, Threshold, World,
@@ -372,7 +374,23 @@ fn no_record_has_room_for_a_secret() {
         "sha256", // their intents
         "protected",
         "public_key", // their outcomes
-        "path",       // of the problem below
+        "letter",
+        "digest",
+        "body", // a digest, too
+        "message_id",
+        "standing",
+        "doubtful",
+        "why",
+        "about",
+        "sender",
+        "date",
+        "arrived",
+        "content",
+        "sealed",
+        "serial",
+        "link",
+        "word", // of letters
+        "path", // of the problem below
     ]
     .into();
     let mut met = BTreeSet::new();
@@ -413,7 +431,10 @@ fn records() -> Vec<Record> {
         },
         Record::Seen { certificate, name: name.clone() },
         Record::Snoozed { certificate, name: name.clone(), until: at(0) },
-        Record::Replaced { name, place },
+        Record::Replaced { name: name.clone(), place },
+        Record::Letter { letter: Box::new(letter()) },
+        Record::LetterTold { certificate, item: ItemId(1), name: name.clone(), word: Word::Invited },
+        Record::Ordered { certificate, name },
     ];
     let usual = Step::ALL.into_iter().flat_map(|step| [intended(step, 0), done(step)]);
     let problem = Problem::WrongSecret { path: "/m/anna.p12".into() };
@@ -422,11 +443,27 @@ fn records() -> Vec<Record> {
     records.extend(usual.chain(others).map(|what| Record::Job { job: 1, what }));
 
     let kinds: BTreeSet<usize> = records.iter().map(kind_of).collect();
-    assert_eq!(kinds, (0..14).collect(), "no variant is missing");
+    assert_eq!(kinds, (0..17).collect(), "no variant is missing");
     records
 }
 
-/// Numbers the variants, so that a new one cannot be forgotten above. There is none for a mail (invariant 5).
+fn letter() -> Letter {
+    Letter {
+        digest: Fingerprint([1; 32]),
+        body: Fingerprint([2; 32]),
+        message_id: Some("1@authority.example".into()),
+        programme: "self-signed".into(),
+        kind: Kind::Invitation,
+        standing: Standing::Doubtful(vec![Reason { why: Why::HeaderUnsigned, about: "to".into() }]),
+        sender: "renewal@authority.example".into(),
+        date: Some(at(0)),
+        arrived: at(0),
+        content: Content { to: vec!["anna@example.org".into()], sealed: false, serial: Some("01".into()), link: None },
+        keys: Vec::new(),
+    }
+}
+
+/// Numbers the variants, so that a new one cannot be forgotten above. That for a mail holds what it says, and nothing to do.
 fn kind_of(record: &Record) -> usize {
     match record {
         Record::Born { .. } => 0,
@@ -445,6 +482,9 @@ fn kind_of(record: &Record) -> usize {
             JobEvent::Resumed {} => 12,
             JobEvent::Cancelled {} => 13,
         },
+        Record::Letter { .. } => 14,
+        Record::LetterTold { .. } => 15,
+        Record::Ordered { .. } => 16,
     }
 }
 

@@ -12,7 +12,7 @@ use crate::Language;
 /// A Fluent file: its name and its source.
 type Source = (&'static str, &'static str);
 
-const ENGLISH: [Source; 8] = [
+const ENGLISH: [Source; 9] = [
     ("items", include_str!("../i18n/en/items.ftl")),
     ("notices", include_str!("../i18n/en/notices.ftl")),
     ("problems", include_str!("../i18n/en/problems.ftl")),
@@ -21,10 +21,11 @@ const ENGLISH: [Source; 8] = [
     ("cli", include_str!("../i18n/en/cli.ftl")),
     ("tray", include_str!("../i18n/en/tray.ftl")),
     ("checks", include_str!("../i18n/en/checks.ftl")),
+    ("mail", include_str!("../i18n/en/mail.ftl")),
 ];
 
 /// The first word of a key and the index of the file in which it stands; whatever is not named here stands in `items`.
-const AREAS: [(&str, usize); 12] = [
+const AREAS: [(&str, usize); 14] = [
     ("notice", 1),
     ("problem", 2),
     ("log", 3),
@@ -36,6 +37,8 @@ const AREAS: [(&str, usize); 12] = [
     ("cli", 5),
     ("tray", 6),
     ("check", 7),
+    ("letter", 8),
+    ("why", 8),
     ("kind", 0),
 ];
 
@@ -45,7 +48,7 @@ const NUMBERS: [&str; 8] = ["count", "days", "tries_left", "min", "max", "day", 
 /// The messages of one language; a file is parsed when its first message is asked for.
 pub(crate) struct Catalogue {
     language: Language,
-    files: [OnceLock<FluentBundle<FluentResource>>; 8],
+    files: [OnceLock<FluentBundle<FluentResource>>; 9],
 }
 
 impl Catalogue {
@@ -85,7 +88,7 @@ impl Catalogue {
 }
 
 /// The locale whose plural rules hold, and the files.
-pub(crate) fn sources(language: Language) -> (LanguageIdentifier, &'static [Source; 8]) {
+pub(crate) fn sources(language: Language) -> (LanguageIdentifier, &'static [Source; 9]) {
     match language {
         Language::English => ("en".parse().unwrap_or_default(), &ENGLISH),
     }

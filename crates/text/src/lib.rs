@@ -8,6 +8,7 @@ mod card;
 mod catalogue;
 mod date;
 mod item;
+mod letter;
 mod log;
 mod notice;
 mod problem;

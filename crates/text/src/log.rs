@@ -18,6 +18,12 @@ impl Text {
             args.retain(|(name, _)| name != "problem");
             args.push(("problem".to_owned(), self.problem_word(problem)));
         }
+        if record.event == "letter-came"
+            && let Some(kind) = given("kind")
+        {
+            args.retain(|(name, _)| name != "kind");
+            args.push(("kind".to_owned(), self.letter_kind(kind)));
+        }
         let key = match record.event.as_str() {
             "announced" if given("days").is_some_and(|days| days.starts_with('-')) => "log-announced-past".to_owned(),
             "step-done" if given("detail").is_some() => "log-step-done-detail".to_owned(),

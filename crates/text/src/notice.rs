@@ -27,6 +27,10 @@ impl Text {
             "problem" => self.in_trouble(item, now),
             "found" => (self.say("notice-found", &[("name", &item.name)]), self.say("notice-found-body", &[])),
             "locked" => (self.say("notice-locked", &[("name", &item.name)]), self.say("notice-locked-body", &[])),
+            "letter-invited" => self.of_letter("notice-letter-invited", "notice-letter-invited-body", item, now),
+            "letter-doubtful" => self.of_letter("notice-letter-doubtful", "notice-letter-doubtful-body", item, now),
+            "letter-forged" => self.of_letter("notice-letter-forged", "notice-letter-forged-body", item, now),
+            "letter-missing" => self.of_letter("notice-letter-missing", "notice-letter-missing-body", item, now),
             _ if is_warning(event) && (item.not_after.is_some() || item.deadline.is_some()) => {
                 (self.warning_title(item, now), self.warning_body(item, now))
             }
@@ -73,6 +77,11 @@ impl Text {
             Some(step) => self.say("notice-body-step", &[("deadline", &deadline), ("step", &step)]),
             None => self.say("notice-body", &[("deadline", &deadline)]),
         }
+    }
+
+    fn of_letter(&self, title: &str, body: &str, item: &ItemView, now: DateTime<Utc>) -> (String, String) {
+        let deadline = self.deadline(item, now).unwrap_or_default();
+        (self.say(title, &[("name", &item.name)]), self.say(body, &[("deadline", &deadline)]))
     }
 
     fn renewed(&self, item: &ItemView, now: DateTime<Utc>) -> (String, String) {

@@ -1,5 +1,7 @@
 //! Holds the messages to the vocabulary of the wire, and the sentences to their form.
 
+mod mails;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -157,7 +159,23 @@ const FAMILIES: &[(&str, &[&str])] = &[
     ),
     ("level", &["ok", "notice", "warning", "critical"]),
     ("next", &["renew", "renew-elsewhere", "unlock", "resume", "answer", "wait", "ask-authority", "repair", "unblock"]),
-    ("action", &["renew", "unlock", "resume", "cancel", "snooze", "dismiss", "seen", "unwatch", "unblock", "change-pin"]),
+    (
+        "action",
+        &[
+            "renew",
+            "unlock",
+            "resume",
+            "cancel",
+            "snooze",
+            "dismiss",
+            "seen",
+            "unwatch",
+            "unblock",
+            "change-pin",
+            "ordered",
+            "open-letter",
+        ],
+    ),
     (
         "step",
         &[
@@ -222,7 +240,7 @@ fn every_file_parses_and_no_message_stands_twice() {
 #[test]
 fn every_problem_has_a_sentence_and_a_hint() {
     let text = text();
-    for (kind, args) in PROBLEMS {
+    for (kind, args) in PROBLEMS.iter().chain(mails::PROBLEMS) {
         let problem = problem(kind, args);
         let advice = text.problem_if_whole(&problem).unwrap_or_else(|| panic!("{kind} {args:?} has no sentence and hint"));
         assert!(advice.sentence.ends_with(['.', '”']), "{kind}: {}", advice.sentence);
@@ -238,7 +256,7 @@ fn every_problem_has_a_sentence_and_a_hint() {
 #[test]
 fn every_event_of_the_log_has_a_sentence() {
     let text = text();
-    for (event, args) in EVENTS {
+    for (event, args) in EVENTS.iter().chain(mails::EVENTS) {
         let line = text.log_line(&record(event, args));
         assert!(!line.starts_with(&event.replace('-', " ")), "{event} {args:?}: {line}");
         for arg in args.iter().filter(|arg| matches!(**arg, "name" | "detail" | "made" | "job")) {
@@ -250,9 +268,10 @@ fn every_event_of_the_log_has_a_sentence() {
 #[test]
 fn every_word_of_the_wire_has_its_message_and_every_message_is_used() {
     let code = sources_of(&["crates/text/src", "cli/src", "tray/src", "daemon/src"]);
-    let mut families: Vec<String> = PROBLEMS.iter().map(|(kind, _)| format!("problem-{kind}")).collect();
-    families.extend(EVENTS.iter().map(|(event, _)| format!("log-{event}")));
-    families.extend(FAMILIES.iter().flat_map(|(family, words)| words.iter().map(move |word| format!("{family}-{word}"))));
+    let mut families: Vec<String> = PROBLEMS.iter().chain(mails::PROBLEMS).map(|(kind, _)| format!("problem-{kind}")).collect();
+    families.extend(EVENTS.iter().chain(mails::EVENTS).map(|(event, _)| format!("log-{event}")));
+    let all = FAMILIES.iter().chain(mails::FAMILIES);
+    families.extend(all.flat_map(|(family, words)| words.iter().map(move |word| format!("{family}-{word}"))));
     let mut exist = Vec::new();
     for (_, source) in catalogue::sources(Language::English).1 {
         exist.extend(keys(source));

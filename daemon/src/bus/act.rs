@@ -42,6 +42,8 @@ impl Desk {
                 self.mark(id, action, Some(until)).await.map(|()| None)
             }
             "change-pin" | "unblock" => self.at_pin(id, action, &requester).await.map(|()| None),
+            "ordered" => self.ordered(id).await.map(|()| None),
+            "open-letter" => self.open_letter(id, &requester).await.map(|()| None),
             "seen" | "dismiss" => self.mark(id, action, None).await.map(|()| None),
             _ => Err(Problem::InvalidArgument { argument: "action".into(), value: action.to_owned() }),
         }
@@ -116,6 +118,37 @@ impl Desk {
             .await?;
         self.runner.tidy(number).await;
         Ok(())
+    }
+
+    /// Writes down that a renewal was ordered elsewhere: a mail is to follow.
+    async fn ordered(&self, id: ItemId) -> Result<(), Problem> {
+        self.engine
+            .write(move |world, now| {
+                let item = world.item(id, now).ok_or(Problem::NoSuchItem { id: id.to_string() })?;
+                let impossible = || Problem::NotPossible { action: "ordered".into(), state: item.state.into() };
+                world.ordered(id).map(|record| vec![record]).ok_or_else(impossible)
+            })
+            .await
+    }
+
+    /// Has the person asked whether the page is to be opened to which a trusted mail invites. Opening it is the agent's.
+    async fn open_letter(&self, id: ItemId, requester: &Requester) -> Result<(), Problem> {
+        let found = self.engine.read(move |state| {
+            let item = state.world.item(id, state.now()).ok_or(Problem::NoSuchItem { id: id.to_string() })?;
+            let link = state.world.invitation(id).and_then(|(_, verdict)| verdict.link().map(str::to_owned));
+            let link = link.ok_or(Problem::NotPossible { action: "open-letter".into(), state: item.state.into() })?;
+            Ok((item.name, link))
+        });
+        let (name, link) = found.await??;
+        let question = QuestionView {
+            id: crate::random::hex(8),
+            item: id.to_string(),
+            name,
+            about: "letter".into(),
+            args: Some([("link".to_owned(), link)].into()),
+            ..QuestionView::default()
+        };
+        if self.agents.open_link(requester, &question).await? { Ok(()) } else { Err(Problem::Refused {}) }
     }
 
     async fn job_of(&self, id: ItemId) -> Result<u64, Problem> {

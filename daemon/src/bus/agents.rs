@@ -148,6 +148,20 @@ impl Agents {
         }
     }
 
+    /// Asks whether a page is to be opened, and has it opened after a yes.
+    pub async fn open_link(&self, whom: &Requester, question: &QuestionView) -> Result<bool, Problem> {
+        loop {
+            let (agent, proxy) = self.choose(whom).await?;
+            let open = Open::new(&proxy, question);
+            let answer = in_time(PATIENCE, proxy.open_link(question)).await?;
+            open.answered();
+            match answer {
+                Ok(answer) => return Ok(answer),
+                Err(error) => self.judge(&agent, error).await?,
+            }
+        }
+    }
+
     async fn ask_secret(&self, whom: &Requester, question: &QuestionView, new: bool) -> Result<Secret, Problem> {
         loop {
             let (agent, proxy) = self.choose(whom).await?;

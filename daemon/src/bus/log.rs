@@ -40,6 +40,16 @@ fn describe(entry: &Entry, world: &World) -> (&'static str, BTreeMap<&'static st
         Record::Seen { name, .. } => ("seen", vec![("name", name.clone())]),
         Record::Snoozed { name, until, .. } => ("snoozed", vec![("name", name.clone()), ("until", time(*until))]),
         Record::Replaced { name, place } => ("replaced", vec![("name", name.clone()), ("place", place.to_string())]),
+        Record::Letter { letter } => (
+            "letter-came",
+            vec![
+                ("kind", letter.kind.as_str().to_owned()),
+                ("standing", letter.standing.as_str().to_owned()),
+                ("programme", letter.programme.clone()),
+            ],
+        ),
+        Record::LetterTold { name, word, .. } => (word.as_str(), vec![("name", name.clone())]),
+        Record::Ordered { name, .. } => ("ordered", vec![("name", name.clone())]),
         Record::Job { job, what } => return describe_job(*job, what, entry.at, world),
     };
     (event, args.into_iter().collect())
@@ -89,10 +99,13 @@ fn describe_job(
 
 fn item(entry: &Entry, world: &World) -> Option<String> {
     let id = match &entry.record {
-        Record::Announced { item, .. } => *item,
+        Record::Announced { item, .. } | Record::LetterTold { item, .. } => *item,
+        Record::Letter { letter } => world.verdict(letter).1?,
         Record::Watched { place } | Record::Unwatched { place } | Record::Excluded { place } => world.place_id(place),
         Record::Job { job, .. } => world.renewal_id(*job),
-        Record::Seen { certificate, .. } | Record::Snoozed { certificate, .. } => world.identity_of(certificate)?,
+        Record::Seen { certificate, .. } | Record::Snoozed { certificate, .. } | Record::Ordered { certificate, .. } => {
+            world.identity_of(certificate)?
+        }
         Record::Born { .. } | Record::Replaced { .. } => return None,
     };
     Some(id.to_string())

@@ -2,11 +2,13 @@
 
 use chrono::DateTime;
 use obnova_api::dict::Dictionary;
-use obnova_api::{AgentOptions, CheckView, Error, ItemView, LogView, Options, PAGE, QuestionView, Result, StatusView};
+use obnova_api::{
+    AgentOptions, CheckView, Error, ItemView, LetterView, LogView, Options, PAGE, QuestionView, Result, StatusView,
+};
 use obnova_core::{ItemId, Place, Problem};
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
-use zbus::zvariant::{ObjectPath, OwnedObjectPath, OwnedValue};
+use zbus::zvariant::{ObjectPath, OwnedFd, OwnedObjectPath, OwnedValue};
 
 use super::admission::{Extent, Right};
 use super::{Desk, log, views};
@@ -119,6 +121,23 @@ impl Manager {
         self.desk.admit(&header, Right::Look).await?;
         let of = if id.is_empty() { None } else { Some(parse_id(id)?) };
         self.desk.doctor(of).await.map_err(wire)
+    }
+
+    async fn read_mail(&self, name: &str, mail: OwnedFd, #[zbus(header)] header: Header<'_>) -> Result<Vec<LetterView>> {
+        self.desk.admit(&header, Right::Act).await?;
+        self.desk.read_mail(name, mail).await.map_err(wire)
+    }
+
+    async fn judge_mail(
+        &self,
+        file: &str,
+        programme: &str,
+        name: &str,
+        mail: OwnedFd,
+        #[zbus(header)] header: Header<'_>,
+    ) -> Result<Vec<LetterView>> {
+        self.desk.admit(&header, Right::Act).await?;
+        self.desk.judge_mail(file, programme, name, mail).await.map_err(wire)
     }
 
     async fn log(

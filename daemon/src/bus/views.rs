@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use obnova_api::{CertificateView, ItemView, JOB_PATH, JobView, Level, NextStepView, ProblemView, StatusView, StepView};
+use obnova_api::{
+    CertificateView, ItemView, JOB_PATH, JobView, LetterView, Level, NextStepView, ProblemView, ReasonView, StatusView,
+    StepView,
+};
 use obnova_core::item::{Item, Kind, NextStep};
 use obnova_core::job::{Job, Phase};
+use obnova_core::mail::{Letter, Reason, Verdict};
 use obnova_core::{Certificate, Place, Problem, World};
 
 use crate::engine::State;
@@ -60,7 +64,7 @@ pub fn item(item: &Item, world: &World, household: &Household) -> ItemView {
         ..ItemView::default()
     };
     match &item.kind {
-        Kind::Identity { programme, not_after, certificates, job } => {
+        Kind::Identity { programme, not_after, certificates, job, letter } => {
             view.programme.clone_from(programme);
             view.not_after = Some(time(*not_after));
             let certificate = |(role, fingerprint, place): &(String, obnova_core::Fingerprint, Place)| {
@@ -73,6 +77,11 @@ pub fn item(item: &Item, world: &World, household: &Household) -> ItemView {
                 view.place = Some(place.to_string());
             }
             view.job = job.map(job_path);
+            view.letter = letter
+                .and_then(|digest| {
+                    world.letters().all_of(&digest).find(|letter| Some(&letter.programme) == view.programme.as_ref())
+                })
+                .map(|kept| self::letter(kept, world));
         }
         Kind::Place(place) => view.place = Some(place.to_string()),
         Kind::Renewal { job, identity } => {
@@ -81,6 +90,30 @@ pub fn item(item: &Item, world: &World, household: &Household) -> ItemView {
         }
     }
     view
+}
+
+/// A letter as it travels, in view of the certificates that are known.
+pub(super) fn letter(letter: &Letter, world: &World) -> LetterView {
+    let (verdict, item) = world.verdict(letter);
+    LetterView { item: item.map(|item| item.to_string()), ..judged(letter, &verdict) }
+}
+
+/// A letter as it travels, by this verdict.
+pub(super) fn judged(letter: &Letter, verdict: &Verdict<'_>) -> LetterView {
+    let reason = |reason: &Reason| ReasonView { why: reason.why.as_str().into(), about: reason.about.clone() };
+    LetterView {
+        programme: letter.programme.clone(),
+        kind: verdict.kind.as_str().into(),
+        standing: verdict.standing.as_str().into(),
+        reasons: verdict.standing.reasons().iter().map(reason).collect(),
+        sender: letter.sender.clone(),
+        to: letter.content.to.clone(),
+        arrived: time(letter.arrived),
+        date: letter.date.map(time),
+        serial: letter.content.serial.clone(),
+        link: verdict.link().map(str::to_owned),
+        item: None,
+    }
 }
 
 /// A certificate as it travels.

@@ -14,7 +14,7 @@ const MOST_IN_A_DAY: usize = 40;
 #[derive(Clone, Debug, Default)]
 pub struct Letters {
     all: Vec<Letter>,
-    by_digest: HashMap<Fingerprint, usize>,
+    by_digest: BTreeMap<(Fingerprint, String), usize>,
     message_ids: HashMap<String, Fingerprint>,
     bodies: HashMap<Fingerprint, Fingerprint>,
     keys: BTreeMap<String, Fingerprint>,
@@ -32,7 +32,7 @@ impl Letters {
                 self.keys.entry(name.clone()).or_insert(*key);
             }
         }
-        let position = *self.by_digest.entry(letter.digest).or_insert(self.all.len());
+        let position = *self.by_digest.entry((letter.digest, letter.programme.clone())).or_insert(self.all.len());
         if position < self.all.len() {
             self.all[position] = letter;
         } else {
@@ -45,14 +45,21 @@ impl Letters {
         self.all.iter()
     }
 
-    /// The letter that this very mail was.
+    /// The letters that this very mail was: one by each programme that it concerned.
+    pub fn all_of(&self, digest: &Fingerprint) -> impl Iterator<Item = &Letter> + use<'_> {
+        let digest = *digest;
+        let of_mail = self.by_digest.range((digest, String::new())..).take_while(move |((other, _), _)| *other == digest);
+        of_mail.map(|(_, position)| &self.all[*position])
+    }
+
+    /// The letter that this very mail was by the first of those programmes.
     pub fn of(&self, digest: &Fingerprint) -> Option<&Letter> {
-        self.by_digest.get(digest).map(|position| &self.all[*position])
+        self.all_of(digest).next()
     }
 
     /// Whether a letter is to be written down: it is new or now better known, and not one of too many.
     pub fn wants(&self, letter: &Letter, now: DateTime<Utc>) -> bool {
-        if let Some(before) = self.of(&letter.digest) {
+        if let Some(before) = self.all_of(&letter.digest).find(|before| before.programme == letter.programme) {
             let better = letter.standing == Standing::Trusted || before.is_worth_another_try();
             return better && before.standing != letter.standing;
         }

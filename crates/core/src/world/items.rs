@@ -112,6 +112,7 @@ impl World {
         let first = current.first()?;
         let condition = self.foremost(first).map(Look::condition);
         let (_, level) = state(first, condition, self.renewal_of(id).map(|(_, job)| job), now);
+        let level = if self.invitation(id).is_some() { level.max(Level::Notice) } else { level };
         Some((Reverse(level), life(first.certificate).deadline, id))
     }
 
@@ -139,6 +140,8 @@ impl World {
         let condition = self.foremost(first).map(Look::condition);
         let deadline = life(first.certificate).deadline;
         let (state, level) = state(first, condition, job.map(|(_, job)| job), now);
+        let invitation = self.invitation(id);
+        let level = if invitation.is_some() { level.max(Level::Notice) } else { level };
         let next_step = match (job, condition) {
             (Some((_, job)), _) => Some(step_of_job(job)),
             (None, Some(Condition::Changed)) => {
@@ -147,7 +150,7 @@ impl World {
             (None, Some(Condition::Failed(problem))) => {
                 Some(NextStep { who: problem.who(), what: "repair", by: Some(deadline), action: None })
             }
-            _ if level <= Level::Notice => None,
+            _ if level <= Level::Notice && invitation.is_none() => None,
             _ => Some(match (programme, first.key_held) {
                 (Some(_), true) => NextStep { who: Who::You, what: "renew", by: Some(deadline), action: Some("renew") },
                 (Some(_), false) => NextStep { who: Who::You, what: "renew-elsewhere", by: Some(deadline), action: None },
@@ -171,6 +174,7 @@ impl World {
                 not_after: certificate.not_after,
                 certificates,
                 job: job.map(|(number, _)| number),
+                letter: invitation.filter(|_| job.is_none()).map(|(letter, _)| letter.digest),
             },
         })
     }
@@ -241,6 +245,7 @@ impl World {
                 not_after: retired.not_after,
                 certificates: vec![("retired".into(), *fingerprint, retired.place.clone())],
                 job: None,
+                letter: None,
             },
         })
     }

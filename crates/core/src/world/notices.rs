@@ -71,7 +71,7 @@ impl World {
             let until = told.snoozed_until.filter(|until| *until > now)?;
             self.is_current(self.sights.known(fingerprint)?).then_some(until)
         });
-        let first = snoozes.min();
+        let first = snoozes.chain(self.next_missing(now)).min();
         self.sights.all_known().fold(first, |first, known| {
             let sooner = |moment: &DateTime<Utc>| *moment > now && first.is_none_or(|first| *moment < first);
             let (life, begins) = (life(&known.certificate), known.certificate.not_before);
@@ -103,7 +103,7 @@ impl World {
         fingerprints.filter(|fingerprint| self.told.contains_key(fingerprint)).collect()
     }
 
-    fn is_current(&self, known: &Known) -> bool {
+    pub(super) fn is_current(&self, known: &Known) -> bool {
         let fingerprint = known.certificate.fingerprint;
         self.current(known.identity).iter().any(|member| member.certificate.fingerprint == fingerprint)
     }

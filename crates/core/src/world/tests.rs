@@ -13,6 +13,7 @@ use crate::programme::InstallRule;
 mod authorities;
 mod cards;
 mod indexes;
+mod letters;
 mod renewals;
 mod starting;
 mod warnings;

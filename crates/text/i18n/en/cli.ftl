@@ -38,6 +38,13 @@ cli-help-card-change-pin = Change the PIN
 cli-help-card-change-pin-id = Its name, number or id, or the beginning of one; not needed when there is only one
 cli-help-doctor = See whether renewals can succeed: readers, cards, files, clock; changes nothing
 cli-help-doctor-id = Its name, or the beginning of its name or id; if not given, all that needs attention
+cli-help-mail = Look at mails of authorities
+cli-help-mail-read = Read a mail from a file as if it had come now, and say what it is worth
+cli-help-mail-read-file = The mail with all its lines, as mail programs save it (.eml)
+cli-help-programme = Look at the rules by which certificates are renewed
+cli-help-programme-test = Say what a mail would be by the rules in a file, and why; nothing is written down
+cli-help-programme-test-file = The rules, a .toml file
+cli-help-programme-test-mail = The mail with all its lines, as mail programs save it (.eml)
 cli-help-log = Tell what has been done
 cli-help-log-follow = Stay, and tell what is being done
 cli-help-log-number = Only the newest N lines
@@ -125,6 +132,18 @@ cli-doctor-found = { $count ->
     [one] One thing needs attention.
    *[other] { $count } things need attention.
 }
+
+cli-mail-verdict = verdict
+cli-mail-why = why
+cli-mail-from = from
+cli-mail-to = to
+cli-mail-date = written
+cli-mail-serial = serial
+cli-mail-link = link
+cli-mail-programme = renewed as
+cli-mail-about = about
+cli-mail-stranger = This mail is no concern of any authority that Obnova knows. Nothing of it is kept.
+cli-mail-stranger-here = By these rules the mail is no concern of this authority.
 
 cli-watching = { $path } is watched.
 cli-watching-nothing = { $path } is watched; there is nothing in it to show yet.

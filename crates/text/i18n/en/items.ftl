@@ -67,6 +67,8 @@ action-snooze = Later
 action-dismiss = Dismiss
 action-seen = Seen
 action-unwatch = Undo
+action-ordered = Ordered
+action-open-letter = Open the page
 
 # What is told of a card.
 card-can-moves = makes new keys beside the old ones, and moves them

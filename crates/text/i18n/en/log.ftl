@@ -13,6 +13,16 @@ log-announced-past = { $name }: warned that it ended on { $not_after }.
 log-seen = { $name }: the warning was seen.
 log-snoozed = { $name }: the warning was put off until { $until }.
 log-replaced = { $name }: a newer certificate stands in { $place }; the older one warns no more.
+log-letter-came = A mail came ({ $programme }): { $standing ->
+    [trusted] { $kind }
+    [forged] forged, { $kind }
+   *[doubtful] not confirmed, { $kind }
+}.
+log-letter-invited = { $name }: told that the authority invites to renew.
+log-letter-doubtful = { $name }: told of a mail that says it is from the authority.
+log-letter-forged = { $name }: warned about a forged mail.
+log-letter-missing = { $name }: told that the mail that was to follow the order has not come.
+log-ordered = { $name }: its renewal was ordered; a mail is to follow.
 log-job-started = Renewal { $job }: begun for { $name }.
 log-step-begun = Renewal { $job }: { $doing }.
 log-step-done = Renewal { $job }: { $done }.

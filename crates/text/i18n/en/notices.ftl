@@ -32,6 +32,14 @@ notice-problem = { $who ->
 }
 notice-found = The card of { $name } is watched from now on
 notice-found-body = Obnova tells you three weeks and one week before its certificates end. It has changed nothing on it.
+notice-letter-invited = The authority invites { $name } to renew
+notice-letter-invited-body = Its letter has been checked; the certificate { $deadline }. You are asked before anything is made.
+notice-letter-doubtful = A letter says that { $name } is to renew
+notice-letter-doubtful-body = It says that it is from the authority, and that could not be confirmed: its link is not offered. The certificate { $deadline }; it can be renewed without the letter.
+notice-letter-forged = A forged letter is after the certificate of { $name }
+notice-letter-forged-body = Do not follow its links. Nothing was done, and nothing has to be done.
+notice-letter-missing = The letter for { $name } has not come
+notice-letter-missing-body = It was to follow the order. Look into the folder for junk, and order again if it is not there.
 notice-locked = { $name } needs its password
 notice-locked-body = Only with its password can Obnova see what is in it now. It is used once and not kept.
 notice-other = { $event }

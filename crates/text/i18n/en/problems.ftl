@@ -111,6 +111,14 @@ problem-not-waiting = This renewal is not waiting for anything.
     .hint = See how far it is: obnova renewals
 problem-quarantined = What was written down about this renewal contradicts itself, so it was stopped: { $reason }.
     .hint = See what was done: obnova log. The certificate itself can be renewed anew: obnova renew { $name_quoted } --wait
+problem-no-mail = { $path } is no mail.
+    .hint = Save the mail with all its lines, as .eml: what a mail program shows of it is not enough.
+problem-mail-too-large = { $path } is larger than a mail that is read ({ $limit }).
+    .hint = Letters of authorities are far smaller: look whether this is one.
+problem-programme-mistaken = The programme has a mistake: { $detail }.
+    .hint = Correct it there, at the line that is named, and try again.
+problem-programme-silent = { $path } says nothing about mails.
+    .hint = Give it a [mail] table: from, domains, links, and [[mail.letters]] for each kind.
 problem-internal = Something went wrong inside Obnova: { $detail }.
     .hint = This tells more, and belongs in a report: journalctl --user -u obnovad
 

@@ -1,0 +1,47 @@
+//! What the wire says of mails: kinds of problems, events of the log, and words.
+
+pub(super) const PROBLEMS: &[(&str, &[&str])] = &[
+    ("no-mail", &["path"]),
+    ("mail-too-large", &["path", "limit"]),
+    ("programme-mistaken", &["detail"]),
+    ("programme-silent", &["path"]),
+];
+
+pub(super) const EVENTS: &[(&str, &[&str])] = &[
+    ("letter-came", &["kind", "standing", "programme"]),
+    ("letter-invited", &["name"]),
+    ("letter-doubtful", &["name"]),
+    ("letter-forged", &["name"]),
+    ("letter-missing", &["name"]),
+    ("ordered", &["name"]),
+];
+
+pub(super) const FAMILIES: &[(&str, &[&str])] = &[
+    ("letter-kind", &["invitation", "issued", "payment-due", "rejected", "challenge", "other"]),
+    (
+        "why",
+        &[
+            "policy-broken",
+            "link-imitates",
+            "sender-unlisted",
+            "several-senders",
+            "unsigned",
+            "signature-broken",
+            "unresolved",
+            "signature-foreign",
+            "signature-weak",
+            "header-unsigned",
+            "header-twice",
+            "header-missing",
+            "key-changed",
+            "signer-unknown",
+            "date-off",
+            "replayed",
+            "malformed",
+            "link-differs",
+            "link-unsafe",
+            "not-addressed",
+            "unawaited",
+        ],
+    ),
+];
