@@ -68,7 +68,7 @@ question-consent-makes = A new key and a new certificate will be made and writte
 question-consent-makes-somewhere = A new key and a new certificate will be made and written to a new file.
 question-consent-adopts = The certificate that is there already will be checked and taken into use.
 question-consent-keeps = The old file stays as it is.
-question-consent-replaces = They take the place of the old ones in { $to }; a copy of these is kept beside them, with today’s date in its name.
+question-consent-replaces = They replace the old ones in { $to }; a copy of these is kept beside them, with today’s date in its name.
 question-consent-tells = Then this is run: { $tells }
 question-consent-card = { $count ->
     [one] A new key will be made on the card “{ $card }”, beside the old one.
