@@ -32,6 +32,9 @@ for document in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE; do
     install -D -m 644 "$document" "$TARGET/share/doc/obnova/$document"
 done
 install -D -m 644 packaging/obnova.toml "$TARGET/share/doc/obnova/obnova.toml"
+for programme in packaging/programmes/*.toml; do
+    install -D -m 644 "$programme" "$TARGET/share/doc/obnova/programmes/${programme##*/}"
+done
 
 if [ -z "$DESTDIR" ]; then
     echo "Installed under $PREFIX. Each person who wants it:  systemctl --user enable --now obnovad obnova-tray"

@@ -4,7 +4,11 @@ use std::error::Error as _;
 
 use chrono::{DateTime, Utc};
 use obnova_core::Problem;
+use obnova_core::programme::Remote;
 
+pub mod answers;
+mod https;
+mod network;
 pub mod self_signed;
 pub mod signed_request;
 pub mod simulated;
@@ -25,46 +29,126 @@ pub(crate) enum Issuer<'run> {
         /// Its clock.
         now: DateTime<Utc>,
     },
+    /// One that takes signed requests over HTTPS.
+    SignedRequest(Remote),
+}
+
+/// What came of sending the requests.
+pub(crate) struct Submitted {
+    /// How the authority calls the order.
+    pub(crate) order: String,
+    /// What it issued at once (DER), in no order.
+    pub(crate) issued: Vec<Vec<u8>>,
+}
+
+/// Why the requests were not taken, as far as that is known.
+pub(crate) struct Failed {
+    /// As the person is told it.
+    pub(crate) problem: Problem,
+    /// Whether the authority may have taken them all the same.
+    pub(crate) may_have_arrived: bool,
+}
+
+impl Failed {
+    fn before(problem: Problem) -> Self {
+        Self { problem, may_have_arrived: false }
+    }
+
+    fn maybe(problem: Problem) -> Self {
+        Self { problem, may_have_arrived: true }
+    }
+
+    /// By what a call's problem says of it.
+    fn of(problem: Problem) -> Self {
+        let before = match &problem {
+            // It had no connection, or none that it trusted, or the server said that it did not take it.
+            Problem::AuthorityUnreachable { .. } | Problem::AuthorityUntrusted { .. } | Problem::AuthorityRefused { .. } => {
+                true
+            }
+            Problem::AuthorityBusy { status, .. } => matches!(status.as_str(), "429" | "503"),
+            _ => false,
+        };
+        Self { problem, may_have_arrived: !before }
+    }
+}
+
+/// How far an order is.
+pub(crate) enum Progress {
+    /// It waits, for the reason that the person is told.
+    Waits(Problem),
+    /// It is done. The certificates (DER), in no order; none, where they are only handed over when they are fetched.
+    Issued(Vec<Vec<u8>>),
+}
+
+/// Whose word for a new certificate counts.
+pub(crate) enum Trust {
+    /// This certificate's (DER) key must have signed it.
+    Issuer(Vec<u8>),
+    /// A chain must lead to one of these (DER).
+    Anchors(Vec<Vec<u8>>),
 }
 
 impl Issuer<'_> {
-    /// Sends the requests, all or none; how it calls the order. The same bytes again bring the same order.
-    pub(crate) async fn submit(&self, messages: &[&[u8]]) -> Result<String, Problem> {
+    /// Whether it can be asked which orders it has, so that nothing else need tell whether one arrived.
+    pub(crate) fn tells_orders(&self) -> bool {
         match self {
-            Self::Oneself => Err(nobody()),
-            Self::Simulated { authority, rules, now } => theirs(authority.submit(messages, *rules, *now)).await,
+            Self::Oneself | Self::Simulated { .. } => true,
+            Self::SignedRequest(remote) => remote.orders.is_some(),
         }
     }
 
-    /// The order of these very requests, if it has them.
+    /// Sends the requests, all or none.
+    pub(crate) async fn submit(&self, messages: &[&[u8]]) -> Result<Submitted, Failed> {
+        match self {
+            Self::Oneself => Err(Failed::before(nobody())),
+            Self::Simulated { authority, rules, now } => {
+                let order = theirs(authority.submit(messages, *rules, *now)).await.map_err(Failed::maybe)?;
+                Ok(Submitted { order, issued: Vec::new() })
+            }
+            Self::SignedRequest(remote) => shares::spent(Whose::Authority, https::submit(remote, messages)).await,
+        }
+    }
+
+    /// The order of these very requests, if it has them. [`Problem::MaybeSent`] where nobody can tell.
     pub(crate) async fn order_of(&self, messages: &[&[u8]]) -> Result<Option<String>, Problem> {
         match self {
             Self::Oneself => Err(nobody()),
             Self::Simulated { authority, .. } => theirs(authority.order_of(messages)).await,
+            Self::SignedRequest(remote) => shares::spent(Whose::Authority, https::order_of(remote, messages)).await,
         }
     }
 
-    /// Whether it has issued.
-    pub(crate) async fn issued(&self, order: &str) -> Result<bool, Problem> {
+    /// Whether it has issued. Asking changes nothing.
+    pub(crate) async fn progress(&self, order: &str) -> Result<Progress, Problem> {
         match self {
             Self::Oneself => Err(nobody()),
-            Self::Simulated { authority, .. } => theirs(authority.issued(order)).await,
+            Self::Simulated { authority, .. } => Ok(if theirs(authority.issued(order)).await? {
+                Progress::Issued(Vec::new())
+            } else {
+                Progress::Waits(Problem::NotYetIssued { order: order.to_owned() })
+            }),
+            Self::SignedRequest(remote) => shares::spent(Whose::Authority, https::progress(remote, order)).await,
         }
     }
 
-    /// The certificates (DER), in the order of the requests.
+    /// The certificates (DER) of an order that is issued, in no order, and perhaps others with them.
     pub(crate) async fn fetch(&self, order: &str) -> Result<Vec<Vec<u8>>, Problem> {
         match self {
             Self::Oneself => Err(nobody()),
             Self::Simulated { authority, .. } => theirs(authority.fetch(order)).await,
+            Self::SignedRequest(_) => match self.progress(order).await? {
+                Progress::Issued(certificates) => Ok(certificates),
+                Progress::Waits(problem) => Err(problem),
+            },
         }
     }
 
-    /// The certificate (DER) of who must have signed this one.
-    pub(crate) async fn issuer(&self, certificate: &[u8]) -> Result<Vec<u8>, Problem> {
+    /// Whose word counts for this certificate (DER).
+    pub(crate) async fn trust(&self, certificate: &[u8]) -> Result<Trust, Problem> {
         match self {
-            Self::Oneself => Ok(certificate.to_vec()),
-            Self::Simulated { authority, .. } => theirs(authority.ca()).await,
+            Self::Oneself => Ok(Trust::Issuer(certificate.to_vec())),
+            Self::Simulated { authority, .. } => theirs(authority.ca()).await.map(Trust::Issuer),
+            Self::SignedRequest(remote) => Ok(Trust::Anchors(remote.anchors.ders().to_vec())),
         }
     }
 }

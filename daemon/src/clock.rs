@@ -19,6 +19,9 @@ pub trait Clock: Send + Sync {
     /// Sleeps until a moment of the wall clock (`None`: for ever), or until the clock jumps: because it was set, or because
     /// the machine slept.
     fn sleep(&self, until: Option<DateTime<Utc>>) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// The same clock for another who sleeps by it: one clock wakes one.
+    fn another(&self) -> io::Result<Arc<dyn Clock>>;
 }
 
 /// The machine's clock. Costs one descriptor and, while nothing is due, no wake-up.
@@ -74,6 +77,10 @@ impl Clock for SystemClock {
             }
         })
     }
+
+    fn another(&self) -> io::Result<Arc<dyn Clock>> {
+        Ok(Arc::new(Self::new()?))
+    }
 }
 
 /// A clock that stands still until it is moved. It lets a renewal be tried three weeks before it matters, and a test live
@@ -109,5 +116,9 @@ impl Clock for SimulatedClock {
                 std::future::pending::<()>().await;
             }
         })
+    }
+
+    fn another(&self) -> io::Result<Arc<dyn Clock>> {
+        Ok(Arc::new(self.clone()))
     }
 }

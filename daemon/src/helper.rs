@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use obnova_core::Place;
 use obnova_core::card::Card;
 use obnova_secret::Secret;
@@ -111,7 +112,7 @@ impl Helper {
         Ok(spki.map(|spki| spki.0))
     }
 
-    /// Signs `message` with the key in the file `key`, which must have the `SubjectPublicKeyInfo` `spki`: PKCS #1 v1.5
+    /// Signs `message` with the key in the file `key` (PEM, DER or PKCS#12), which must have the `SubjectPublicKeyInfo` `spki`: PKCS #1 v1.5
     /// with SHA-256 for RSA, ECDSA (DER form) with SHA-256 for P-256 and SHA-384 for P-384.
     pub async fn sign(&self, key: &Path, message: &[u8], spki: &[u8], secret: Option<&Secret>) -> Result<Vec<u8>, HelperError> {
         let request = Request::Sign { key: key.into(), message: message.into(), spki: spki.into(), secret: secret.is_some() };
@@ -132,6 +133,20 @@ impl Helper {
     /// signed by it. Validity, extensions and chains are not looked at.
     pub async fn judge(&self, certificate: &[u8], issuer: &[u8]) -> Result<(), HelperError> {
         self.ask(&Request::Judge { certificate: certificate.into(), issuer: issuer.into() }, &[]).await
+    }
+
+    /// Verifies that `certificate` (DER) is strictly encoded and that a chain leads from it, by some of `links`, to one of
+    /// `anchors` (DER), all of them being valid at `at`. Revocation is not looked at.
+    pub async fn chain(
+        &self,
+        certificate: &[u8],
+        links: &[Vec<u8>],
+        anchors: &[Vec<u8>],
+        at: DateTime<Utc>,
+    ) -> Result<(), HelperError> {
+        let bytes = |ders: &[Vec<u8>]| ders.iter().map(|der| Bytes::from(der.clone())).collect();
+        let request = Request::Chain { certificate: certificate.into(), links: bytes(links), anchors: bytes(anchors), at };
+        self.ask(&request, &[]).await
     }
 
     /// Proves that the key in the file `key` is that of `certificate` (DER): it signs random bytes and, if RSA, decrypts

@@ -8,10 +8,12 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
 use obnova_api::QuestionView;
 use obnova_core::job::{Job, JobEvent, Next, Phase, Start};
 use obnova_core::record::Record;
 use obnova_core::{Problem, Step};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::authorities::simulated::Simulated;
@@ -70,7 +72,14 @@ struct Driver {
     again: Again,
 }
 
-type Again = Arc<Mutex<Option<Requester>>>;
+/// Who said to go on while the driver was about to stop, or slept, and what wakes it.
+#[derive(Default)]
+struct Word {
+    whom: Mutex<Option<Requester>>,
+    said: Notify,
+}
+
+type Again = Arc<Word>;
 
 impl Runner {
     /// A runner with nothing to do.
@@ -83,7 +92,8 @@ impl Runner {
         let mut running = lock(&self.running);
         running.retain(|_, driver| !driver.task.is_finished());
         if let Some(driver) = running.get(&number) {
-            *lock(&driver.again) = Some(whom);
+            *lock(&driver.again.whom) = Some(whom);
+            driver.again.said.notify_one();
             return;
         }
         let (tools, again, runner) = (Arc::clone(&self.tools), Again::default(), self.clone());
@@ -159,19 +169,25 @@ async fn drive(tools: &Tools, number: u64, whom: Requester, again: &Again) -> Re
         let ground = Ground { tools, number, job: &job };
         let event = match job.next() {
             Next::Begin(step) => begin(&ground, step, &mut sitting).await?,
-            Next::Probe(intent) => match steps::probe(&ground, intent).await {
+            Next::Probe(intent) => match steps::probe(&ground, intent, &sitting).await {
                 Answer::Happened(outcome) => Some(JobEvent::Done { outcome }),
                 Answer::NotYet => Some(perform(&ground, intent, &mut sitting).await),
                 Answer::Unknown(problem) => Some(JobEvent::Failed { step: intent.step(), problem }),
             },
             // Nothing is awaited between this look and the end of the task: who says to go on later starts another.
-            Next::Wait => match lock(again).take() {
-                Some(whom) => {
-                    sitting = Sitting::new(whom);
-                    continue;
+            Next::Wait => {
+                let said = lock(&again.whom).take();
+                match (said, asks_again(&job)) {
+                    (Some(whom), _) => sitting = Sitting::new(whom),
+                    (None, Some(then)) => {
+                        // Nothing of a sitting outlives the wait.
+                        sitting = Sitting::new(sitting.whom);
+                        wait(tools, number, then, again).await?;
+                    }
+                    (None, None) => return Ok(()),
                 }
-                None => return Ok(()),
-            },
+                continue;
+            }
             Next::Ended => {
                 if job.phase == Phase::Done && job.start.install.is_beside() {
                     for old in &job.start.old {
@@ -198,6 +214,35 @@ async fn drive(tools: &Tools, number: u64, whom: Requester, again: &Again) -> Re
         }
         shares::say(number, &step.map(|step| step.to_string()).unwrap_or_default());
     }
+}
+
+/// When a renewal that waits for its authority goes on by itself.
+fn asks_again(job: &Job) -> Option<DateTime<Utc>> {
+    match job.problem()? {
+        Problem::AwaitingIssue { again, .. } | Problem::AuthorityBusy { again, .. } => {
+            Some(DateTime::parse_from_rfc3339(again).ok()?.to_utc())
+        }
+        _ => None,
+    }
+}
+
+/// Sleeps until the authority may be asked again, then says go on; or until somebody else has said so.
+async fn wait(tools: &Tools, number: u64, then: DateTime<Utc>, again: &Again) -> Result<(), Problem> {
+    let clock = tools.clock.another().map_err(|error| Problem::Internal { detail: error.to_string() })?;
+    while clock.now() < then {
+        tokio::select! {
+            () = clock.sleep(Some(then)) => {}
+            () = again.said.notified() => return Ok(()),
+        }
+    }
+    let waits = |job: &Job| matches!(job.phase, Phase::Waiting(..));
+    tools
+        .engine
+        .write(move |world, _| {
+            let resumed = Record::Job { job: number, what: JobEvent::Resumed {} };
+            Ok(world.job(number).is_some_and(waits).then_some(resumed).into_iter().collect())
+        })
+        .await
 }
 
 /// Gathers what the intent must hold and writes it; acting on it is the next round's, by the same way as after a crash.

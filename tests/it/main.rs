@@ -1,5 +1,6 @@
 //! Obnova from outside: one program, a module per subject.
 
+mod authority;
 mod cli;
 mod contract;
 mod faults;

@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod arithmetic;
+pub mod authority;
 pub mod bus;
 pub mod card;
 pub mod fixture;

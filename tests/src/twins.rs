@@ -4,8 +4,8 @@
 use openssl::asn1::Asn1Time;
 use openssl::bn::{BigNum, MsbOption};
 use openssl::hash::MessageDigest;
-use openssl::pkey::{PKey, Public};
-use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectAlternativeName};
+use openssl::pkey::{PKey, Private, Public};
+use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectAlternativeName, SubjectKeyIdentifier};
 use openssl::x509::{X509, X509Name, X509NameBuilder};
 
 use crate::{KeyKind, Made};
@@ -28,13 +28,33 @@ impl CardAuthority {
     /// With a new key.
     #[expect(clippy::new_without_default, reason = "a key is made")]
     pub fn new() -> Self {
+        Self::named("Obnova simulated authority")
+    }
+
+    /// With a new key and another name.
+    pub fn named(common_name: &str) -> Self {
         let key = KeyKind::P256.generate();
-        let name = name(&[("CN", "Obnova simulated authority")]);
+        let name = name(&[("CN", common_name)]);
         let public = PKey::public_key_from_der(&key.public_key_to_der().expect("DER")).expect("a public key");
         let mut builder = began(&name, &name, &public, 3650, 3650);
         builder.append_extension(BasicConstraints::new().critical().ca().build().expect("an extension")).expect("appended");
+        let usage = KeyUsage::new().critical().key_cert_sign().crl_sign().build().expect("an extension");
+        let identifier = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None)).expect("an extension");
+        for extension in [usage, identifier] {
+            builder.append_extension(extension).expect("appended");
+        }
         builder.sign(&key, MessageDigest::sha256()).expect("signed");
         Self(Made { certificate: builder.build(), key })
+    }
+
+    /// Its own certificate.
+    pub fn certificate(&self) -> &X509 {
+        &self.0.certificate
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &PKey<Private> {
+        &self.0.key
     }
 
     /// A certificate of a year's life, of which so many days are left.
@@ -57,7 +77,7 @@ impl CardAuthority {
     }
 }
 
-fn name(parts: &[(&str, &str)]) -> X509Name {
+pub(crate) fn name(parts: &[(&str, &str)]) -> X509Name {
     let mut name = X509NameBuilder::new().expect("a name");
     for (kind, value) in parts {
         name.append_entry_by_text(kind, value).expect("a part");
@@ -65,7 +85,8 @@ fn name(parts: &[(&str, &str)]) -> X509Name {
     name.build()
 }
 
-fn began(
+/// A certificate that is begun: everything but extensions and signature.
+pub(crate) fn began(
     subject: &openssl::x509::X509NameRef,
     issuer: &openssl::x509::X509NameRef,
     key: &PKey<Public>,

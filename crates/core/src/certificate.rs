@@ -10,9 +10,11 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 mod algorithm;
 mod name;
+mod policies;
 mod texts;
 
 pub use algorithm::KeyAlgorithm;
+pub use policies::Policies;
 pub use texts::Texts;
 
 /// The longest certificate that is read, in bytes of DER.

@@ -17,6 +17,8 @@ mod files;
 pub use bytes::Bytes;
 pub use files::{InstallFile, Replaced};
 
+mod found;
+
 /// What a renewal is about, frozen when it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start {
@@ -198,13 +200,23 @@ pub enum Outcome {
     Submit {
         /// How it calls the order.
         order: String,
+        /// What it issued at once (DER), in no order; not looked at yet.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        issued: Vec<Bytes>,
     },
     /// It has issued.
-    AwaitIssue {},
+    AwaitIssue {
+        /// What it handed over when it was asked (DER), in no order; not looked at yet.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        issued: Vec<Bytes>,
+    },
     /// The certificates are here.
     Fetch {
         /// Their DER, in the order of the old ones.
         certificates: Vec<Bytes>,
+        /// DER of others that came with them: links of their chain, perhaps. Nobody trusts them for that.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        chain: Vec<Bytes>,
     },
     /// It is what was asked for, and its key works.
     Verify {},
@@ -254,7 +266,7 @@ impl Outcome {
             Self::GenerateKeys { .. } => Step::GenerateKeys,
             Self::Request { .. } => Step::Request,
             Self::Submit { .. } => Step::Submit,
-            Self::AwaitIssue {} => Step::AwaitIssue,
+            Self::AwaitIssue { .. } => Step::AwaitIssue,
             Self::Fetch { .. } => Step::Fetch,
             Self::Verify {} => Step::Verify,
             Self::Install {} => Step::Install,
@@ -468,14 +480,6 @@ impl Job {
         }
     }
 
-    /// What Preflight found out: the new keys, and whether a secret protects them.
-    pub fn preflight(&self) -> Option<(&[NewKey], bool)> {
-        self.outcomes.iter().rev().find_map(|outcome| match outcome {
-            Outcome::Preflight { keys, protected } => Some((keys.as_slice(), *protected)),
-            _ => None,
-        })
-    }
-
     /// The new place, while it takes the old one's part.
     pub fn arriving(&self) -> Option<&Place> {
         match &self.phase {
@@ -484,52 +488,9 @@ impl Job {
         }
     }
 
-    /// DER of a new key's public half, once it exists; `member`: the index of the old certificate.
-    pub fn public_key(&self, member: usize) -> Option<&[u8]> {
-        let made = self.outcomes.iter().filter_map(|outcome| match outcome {
-            Outcome::GenerateKeys { public_key } => Some(public_key.0.as_slice()),
-            _ => None,
-        });
-        made.into_iter().nth(member)
-    }
-
-    /// DER of a new certificate, once it exists; `member`: the index of the old one.
-    pub fn certificate(&self, member: usize) -> Option<&[u8]> {
-        let fetched = self.outcomes.iter().find_map(|outcome| match outcome {
-            Outcome::Fetch { certificates } => Some(certificates.get(member)?.0.as_slice()),
-            _ => None,
-        });
-        fetched.or_else(|| match self.made(member)? {
-            Made::Certificate(der) => Some(der.0.as_slice()),
-            Made::Message(_) => None,
-        })
-    }
-
-    /// The messages that are sent to the authority, in the order of the old certificates.
-    pub fn messages(&self) -> Vec<&[u8]> {
-        let made = (0..self.start.old.len()).filter_map(|member| self.made(member));
-        made.filter_map(|made| if let Made::Message(message) = made { Some(message.0.as_slice()) } else { None }).collect()
-    }
-
-    /// How the authority calls what was ordered.
-    pub fn order(&self) -> Option<&str> {
-        self.outcomes.iter().find_map(|outcome| match outcome {
-            Outcome::Submit { order } => Some(order.as_str()),
-            _ => None,
-        })
-    }
-
     /// When the old certificates end: the first of them.
     pub fn not_after(&self) -> DateTime<Utc> {
         self.start.old.iter().map(|old| old.not_after).min().unwrap_or(self.started)
-    }
-
-    fn made(&self, member: usize) -> Option<&Made> {
-        let made = self.outcomes.iter().filter_map(|outcome| match outcome {
-            Outcome::Request { made } => Some(made),
-            _ => None,
-        });
-        made.into_iter().nth(member)
     }
 
     fn overwrites_old(&self, event: &JobEvent) -> bool {
@@ -547,7 +508,7 @@ impl Job {
     fn miscounts(&self, event: &JobEvent) -> bool {
         let many = match event {
             JobEvent::Done { outcome: Outcome::Preflight { keys, .. } } => keys.len(),
-            JobEvent::Done { outcome: Outcome::Fetch { certificates } } => certificates.len(),
+            JobEvent::Done { outcome: Outcome::Fetch { certificates, .. } } => certificates.len(),
             _ => return false,
         };
         many != self.start.old.len()

@@ -147,6 +147,22 @@ problems! {
     NotYetIssued { order: String },
     /// The authority refuses.
     AuthorityRefused { reason: String },
+    /// The authority at this host has not issued yet; it is asked again at this time.
+    AwaitingIssue { host: String, again: String },
+    /// The authority's server cannot be reached.
+    AuthorityUnreachable { host: String, detail: String },
+    /// Whoever answers at the authority's address does not prove to be it.
+    AuthorityUntrusted { host: String, detail: String },
+    /// The authority gave no whole answer in time.
+    AuthoritySilent { host: String, seconds: String },
+    /// The authority's server does not work now; at this time it may be asked again.
+    AuthorityBusy { host: String, status: String, again: String },
+    /// The authority's server sends us elsewhere.
+    AuthorityRedirects { host: String, to: String },
+    /// The authority's answer makes no sense.
+    AuthorityAnswer { host: String, detail: String },
+    /// It cannot be told whether the request has reached the authority.
+    MaybeSent { host: String },
     // --- mails ---
     /// The file is no mail.
     NoMail { path: String },
@@ -226,7 +242,11 @@ impl Problem {
             | Self::JournalDamaged { .. }
             | Self::JournalNewer { .. }
             | Self::StateUnusable { .. } => Who::Administrator,
-            Self::NoProgramme {} | Self::NotYetIssued { .. } | Self::AuthorityRefused { .. } => Who::Authority,
+            Self::NoProgramme {}
+            | Self::NotYetIssued { .. }
+            | Self::AwaitingIssue { .. }
+            | Self::AuthorityBusy { .. }
+            | Self::AuthorityRefused { .. } => Who::Authority,
             _ => Who::You,
         }
     }

@@ -11,8 +11,10 @@ use crate::certificate::{Certificate, KeyAlgorithm};
 use crate::mail::{MailRules, MailSource};
 use crate::plan::{Plan, Step};
 
+mod authority;
 mod consumer;
 
+pub use authority::{Address, Anchors, Authority, Remote, Resend};
 pub use consumer::Consumer;
 
 /// The programmes that come with Obnova: file name and text.
@@ -202,41 +204,6 @@ pub enum NewSecret {
     Ask,
 }
 
-/// Who issues the new certificate, and by which protocol.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(tag = "protocol", deny_unknown_fields, rename_all = "kebab-case")]
-pub enum Authority {
-    /// The new key signs its own certificate.
-    SelfSigned {
-        /// Days of validity; as many as the old certificate had where nothing is said.
-        #[serde(rename = "validity-days")]
-        validity_days: Option<u32>,
-    },
-    /// The authority of rehearsals: issues what is asked for, from a key that lies beside the journal, and is trusted by nobody.
-    Simulated {
-        /// Days of validity.
-        #[serde(rename = "validity-days")]
-        validity_days: u32,
-        /// It issues only when somebody says go on, as one that waits for a payment.
-        pause: bool,
-    },
-}
-
-impl Authority {
-    /// Days of validity that the programme asks for.
-    fn validity_days(&self) -> Option<u32> {
-        match self {
-            Self::SelfSigned { validity_days } => *validity_days,
-            Self::Simulated { validity_days, .. } => Some(*validity_days),
-        }
-    }
-
-    /// Whether certificates come from somebody else, to whom a request must be sent.
-    pub fn is_elsewhere(&self) -> bool {
-        !matches!(self, Self::SelfSigned { .. })
-    }
-}
-
 /// A mistake in a programme file, with the place where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProgrammeError {
@@ -305,8 +272,8 @@ impl Programme {
         if roles.is_empty() || roles.iter().enumerate().any(|(at, role)| role.is_empty() || roles[..at].contains(role)) {
             return Err(at(source.matching.span(), "at least one `[[match]]` is expected, each with a role of its own"));
         }
-        if source.authority.get_ref().validity_days().is_some_and(|days| days == 0 || days > 36_525) {
-            return Err(at(source.authority.span(), "`validity-days` is expected to be between 1 and 36525"));
+        if let Some(mistake) = source.authority.get_ref().mistake() {
+            return Err(at(source.authority.span(), mistake));
         }
         let steps = source.steps.span();
         let plan = Plan::new(source.steps.into_inner()).map_err(|wrong| error(steps.start, wrong.to_string()))?;

@@ -305,6 +305,17 @@ impl World {
         places.into_iter().map(|(_, place)| place.clone()).collect()
     }
 
+    /// Whether another certificate is known that this one's issuer has given the same serial number, which must not be
+    /// (RFC 5280 section 4.1.2.2).
+    pub fn knows_serial(&self, certificate: &Certificate) -> bool {
+        self.sights.all_known().any(|known| {
+            let other = &known.certificate;
+            other.fingerprint != certificate.fingerprint
+                && other.serial() == certificate.serial()
+                && other.issuer() == certificate.issuer()
+        })
+    }
+
     /// The programme of this name.
     pub fn programme(&self, name: &str) -> Option<&Programme> {
         self.programmes.iter().find(|programme| programme.name == name)

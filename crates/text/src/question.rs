@@ -7,6 +7,9 @@ use obnova_api::{QuestionView, RulesView};
 use crate::args::borrowed;
 use crate::{Text, capitalised};
 
+/// The questions for a yes that have words of their own, and the messages that hold them.
+const BY_THEMSELVES: [(&str, &str); 2] = [("last-try", "question-last-try"), ("send-again", "question-send-again")];
+
 /// Which of the methods of `org.obnova.Agent1` asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
@@ -137,8 +140,8 @@ impl Text {
         let given = |name: &str| args.get(name).filter(|value| !value.is_empty());
         let prompt = self.say("question-consent-prompt", &[]);
         let steps = question.steps.as_deref().unwrap_or_default();
-        if question.about == "last-try" {
-            return self.hand("question-last-try", question);
+        if let Some((_, key)) = BY_THEMSELVES.iter().find(|(about, _)| *about == question.about) {
+            return self.hand(key, question);
         }
         if question.about != "renewal" {
             let title = self.say("question-consent-other", &[("name", &question.name)]);
@@ -170,6 +173,9 @@ impl Text {
             if makes && let Some(secret) = given("secret") {
                 lines.push(self.say("question-consent-secret", &[("secret", secret)]));
             }
+        }
+        if given("host").is_some() {
+            lines.push(self.say("question-consent-sends", &readable));
         }
         if let Some(programme) = given("programme") {
             lines.extend(self.catalogue.format(&format!("question-programme-{programme}"), None, &[]));

@@ -63,7 +63,7 @@ pub enum Request {
     },
     /// Sign a message. Answer: [`Bytes`], the signature.
     Sign {
-        /// The file with the key.
+        /// The file with the key: PEM, DER or PKCS#12.
         key: FilePath,
         /// What is to be signed.
         message: Bytes,
@@ -78,6 +78,17 @@ pub enum Request {
         certificate: Bytes,
         /// The issuer's certificate (DER); the same one where it is self-signed.
         issuer: Bytes,
+    },
+    /// Verify that a certificate is strictly encoded and that a chain leads from it to one that is trusted. Answer: `()`.
+    Chain {
+        /// The certificate (DER).
+        certificate: Bytes,
+        /// Others (DER) of which the chain may be made. They are not trusted.
+        links: Vec<Bytes>,
+        /// Those that are trusted (DER), be they roots or not.
+        anchors: Vec<Bytes>,
+        /// When all of them must be valid.
+        at: DateTime<Utc>,
     },
     /// Verify a signature that somebody else made. Answer: `()`.
     Verify {
@@ -199,6 +210,7 @@ impl Request {
             Self::Token { pin, new_pin, .. } => usize::from(*pin) + usize::from(*new_pin),
             Self::PublicHalf { .. }
             | Self::Judge { .. }
+            | Self::Chain { .. }
             | Self::Verify { .. }
             | Self::Challenge { .. }
             | Self::Establish { .. }

@@ -1,5 +1,6 @@
 //! One sitting of the person at their secret: asked once, checked at once, kept in locked memory for a few minutes at most.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use obnova_api::{QuestionView, RulesView};
@@ -25,14 +26,16 @@ pub(super) struct Sitting {
     /// Who is asked.
     pub(super) whom: Requester,
     /// For the old certificate of this index.
-    secret: Option<(usize, Secret, Instant)>,
+    secret: Option<(usize, Arc<Secret>, Instant)>,
+    /// What opens the old key's file of this index; `None` inside: nothing protects it.
+    old: Option<(usize, Option<Arc<Secret>>, Instant)>,
     /// For a card.
     pub(super) opened: Opened,
 }
 
 impl Sitting {
     pub(super) fn new(whom: Requester) -> Self {
-        Self { whom, secret: None, opened: Opened::default() }
+        Self { whom, secret: None, old: None, opened: Opened::default() }
     }
 
     /// The secret that protects the new key; `None` where none does.
@@ -57,11 +60,39 @@ impl Sitting {
             };
             self.secret = Some((member, secret, Instant::now()));
         }
-        Ok(self.secret.as_ref().map(|(_, secret, _)| secret))
+        Ok(self.secret.as_ref().map(|(_, secret, _)| &**secret))
     }
 
-    async fn secret_for_new_key(&self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Secret, Problem> {
-        let old = self.secret_of_old_key(ground, rule).await?;
+    /// The secret that opens the old key's file, tried on it; `None` where nothing protects it. Where it protects the new key, too,
+    /// it is asked for once.
+    pub(super) async fn old_secret(&mut self, ground: &Ground<'_>) -> Result<Option<Arc<Secret>>, Problem> {
+        let member = ground.job.member();
+        if let Some((_, secret, _)) = self.old.as_ref().filter(|(of, _, since)| *of == member && since.elapsed() <= LONGEST) {
+            return Ok(secret.clone());
+        }
+        self.old = None;
+        let new = self.secret.as_ref().filter(|(of, _, since)| *of == member && since.elapsed() <= LONGEST);
+        let new = new.map(|(_, secret, _)| Arc::clone(secret));
+        let secret = if is_open(ground).await? {
+            None
+        } else if let Some(new) = new
+            && opens_old(ground, &new).await?
+        {
+            Some(new)
+        } else {
+            let rule = ground.programme().await?.secret;
+            Some(Arc::new(self.secret_of_old_key(ground, &rule, &["open-old", "sign-requests"]).await?))
+        };
+        self.old = Some((member, secret.clone(), Instant::now()));
+        Ok(secret)
+    }
+
+    async fn secret_for_new_key(&mut self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Arc<Secret>, Problem> {
+        let old = Arc::new(self.secret_of_old_key(ground, rule, &["open-old", "protect-new"]).await?);
+        // It is needed again only where the old key signs.
+        if ground.programme().await?.authority.is_elsewhere() {
+            self.old = Some((ground.job.member(), Some(Arc::clone(&old)), Instant::now()));
+        }
         let keeps_rules = std::str::from_utf8(old.expose()).is_ok_and(|text| rule.permits(text));
         if rule.new == NewSecret::Keep && keeps_rules {
             return Ok(old);
@@ -72,14 +103,14 @@ impl Sitting {
         for _ in 0..TRIES {
             let new = ground.tools.agents.new_secret(&self.whom, &question).await?;
             if std::str::from_utf8(new.expose()).is_ok_and(|text| rule.permits(text)) {
-                return Ok(new);
+                return Ok(Arc::new(new));
             }
             question.refused = Some(true);
         }
         Err(Problem::Refused {})
     }
 
-    async fn secret_of_old_key(&self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Secret, Problem> {
+    async fn secret_of_old_key(&self, ground: &Ground<'_>, rule: &SecretRule, uses: &[&str]) -> Result<Secret, Problem> {
         let place = &ground.old()?.place;
         // Some files have no password at all. Trying costs nothing: a file counts no tries.
         if place.scheme() == Scheme::Pkcs12 {
@@ -88,7 +119,7 @@ impl Sitting {
                 return Ok(empty);
             }
         }
-        let mut question = question(ground, rule, &["open-old", "protect-new"]);
+        let mut question = question(ground, rule, uses);
         question.args = Some([("path".to_owned(), place.path().display().to_string())].into());
         for _ in 0..TRIES {
             let secret = ground.tools.agents.secret(&self.whom, &question).await?;
@@ -100,7 +131,7 @@ impl Sitting {
         Err(Problem::WrongSecret { path: place.path().display().to_string() })
     }
 
-    async fn secret_of_new_key(&self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Secret, Problem> {
+    async fn secret_of_new_key(&self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Arc<Secret>, Problem> {
         let key = ground.key_file();
         let mut question = question(ground, rule, &["protect-new"]);
         let shown = ground.old()?.place.path();
@@ -108,12 +139,27 @@ impl Sitting {
         for _ in 0..TRIES {
             let secret = ground.tools.agents.secret(&self.whom, &question).await?;
             match ground.tools.helper.inspect_key(&key, Some(&secret)).await {
-                Ok(_) => return Ok(secret),
+                Ok(_) => return Ok(Arc::new(secret)),
                 Err(HelperError::WrongSecret | HelperError::UnfitSecret) => question.refused = Some(true),
                 Err(error) => return Err(trouble::helper(&error, &key)),
             }
         }
         Err(Problem::WrongSecret { path: shown.display().to_string() })
+    }
+}
+
+/// Whether nothing protects the old key's file.
+async fn is_open(ground: &Ground<'_>) -> Result<bool, Problem> {
+    let place = &ground.old()?.place;
+    if place.scheme() == Scheme::Pkcs12 {
+        return Ok(false);
+    }
+    let no_key = || Problem::NoKey { path: place.path().display().to_string() };
+    let key = crate::stores::key_file(place).ok_or_else(no_key)?;
+    match ground.tools.helper.inspect_key(&key, None).await {
+        Ok(_) => Ok(true),
+        Err(HelperError::SecretNeeded) => Ok(false),
+        Err(error) => Err(trouble::helper(&error, &key)),
     }
 }
 

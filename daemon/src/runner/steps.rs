@@ -25,6 +25,7 @@ mod register;
 mod replace;
 mod request;
 mod retire_old;
+mod signing;
 mod submit;
 mod verify;
 
@@ -77,7 +78,7 @@ pub(super) async fn perform(ground: &Ground<'_>, intent: &Intent, sitting: &mut 
 }
 
 /// Asks the world whether what was intended has happened.
-pub(super) async fn probe(ground: &Ground<'_>, intent: &Intent) -> Answer {
+pub(super) async fn probe(ground: &Ground<'_>, intent: &Intent, sitting: &Sitting) -> Answer {
     match intent {
         // These leave nothing behind in the world, or recognise themselves what they find done: looking, asking and judging
         // again is always right.
@@ -88,7 +89,7 @@ pub(super) async fn probe(ground: &Ground<'_>, intent: &Intent) -> Answer {
         | Intent::Verify { .. }
         | Intent::Register {}
         | Intent::RetireOld { .. } => Answer::NotYet,
-        Intent::Submit { .. } => submit::probe(ground).await,
+        Intent::Submit { .. } => submit::probe(ground, sitting).await,
         Intent::GenerateKeys { home, .. } => generate_keys::probe(ground, home).await,
         Intent::Request { request, file } => request::probe(ground, &request.0, file).await,
         Intent::Install { files, .. } => install::probe(ground, files).await,
@@ -192,6 +193,7 @@ impl Ground<'_> {
                 rules: Rules { validity_days, pause },
                 now: self.tools.clock.now().to_utc(),
             },
+            Authority::SignedRequest(remote) => Issuer::SignedRequest(remote),
         })
     }
 

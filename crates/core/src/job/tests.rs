@@ -71,9 +71,9 @@ fn outcome(step: Step, variant: u8) -> Outcome {
         Step::Consent => Outcome::Consent {},
         Step::GenerateKeys => Outcome::GenerateKeys { public_key: Bytes(vec![0x30, variant]) },
         Step::Request => Outcome::Request { made: Made::Message(Bytes(vec![0x30, variant])) },
-        Step::Submit => Outcome::Submit { order: format!("order-{variant}") },
-        Step::AwaitIssue => Outcome::AwaitIssue {},
-        Step::Fetch => Outcome::Fetch { certificates: vec![Bytes(vec![0x31, variant])] },
+        Step::Submit => Outcome::Submit { order: format!("order-{variant}"), issued: Vec::new() },
+        Step::AwaitIssue => Outcome::AwaitIssue { issued: Vec::new() },
+        Step::Fetch => Outcome::Fetch { certificates: vec![Bytes(vec![0x31, variant])], chain: Vec::new() },
         Step::Verify => Outcome::Verify {},
         Step::Install => Outcome::Install {},
         Step::Register => Outcome::Register {},
@@ -421,7 +421,7 @@ fn a_swap_is_not_given_up() {
             assert_eq!(cancelled, job.may_cancel());
             let outcome = match step {
                 Step::Preflight => Outcome::Preflight { keys: vec![key.clone(), key.clone()], protected: true },
-                Step::Fetch => Outcome::Fetch { certificates: vec![Bytes(vec![1]), Bytes(vec![2])] },
+                Step::Fetch => Outcome::Fetch { certificates: vec![Bytes(vec![1]), Bytes(vec![2])], chain: Vec::new() },
                 other => outcome(other, 0),
             };
             job.apply(&JobEvent::Done { outcome }, at(1)).expect("legal");

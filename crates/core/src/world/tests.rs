@@ -179,9 +179,9 @@ impl Story {
                 Intent::Request { request: Bytes(vec![2]), file: "certificate".into() },
                 Outcome::Request { made: Made::Message(Bytes(vec![3])) },
             ),
-            Step::Submit => (Intent::Submit { sha256: digest }, Outcome::Submit { order: "1".into() }),
-            Step::AwaitIssue => (Intent::AwaitIssue {}, Outcome::AwaitIssue {}),
-            Step::Fetch => (Intent::Fetch {}, Outcome::Fetch { certificates: vec![Bytes(vec![3])] }),
+            Step::Submit => (Intent::Submit { sha256: digest }, Outcome::Submit { order: "1".into(), issued: Vec::new() }),
+            Step::AwaitIssue => (Intent::AwaitIssue {}, Outcome::AwaitIssue { issued: Vec::new() }),
+            Step::Fetch => (Intent::Fetch {}, Outcome::Fetch { certificates: vec![Bytes(vec![3])], chain: Vec::new() }),
             Step::Verify => (Intent::Verify { certificate: digest }, Outcome::Verify {}),
             Step::Install => {
                 let target = Place::new(crate::Scheme::File, &new.path());

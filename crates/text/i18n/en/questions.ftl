@@ -80,8 +80,13 @@ question-consent-card-keeps = { $moves ->
 }
 question-consent-sittings = { $sittings ->
     [2] You are asked for your PIN now, and once more when the authority has issued: the card is needed twice.
+    [2-perhaps] You are asked for your PIN now, and once more if the authority does not issue at once.
    *[other] You are asked for your PIN once.
 }
+question-consent-sends = The request is signed by the new key and by the old one, and sent to { $host }. Nothing else is sent.
+question-send-again = Send the same request to { $host } once more?
+question-send-again-body = It cannot be told whether the authority has it already. If it has, it could take the second one for another order. Ask the authority, if you are not sure.
+question-send-again-yes = Send again
 question-last-try = { $secret ->
     [puk] Use the last try for the PUK?
    *[other] Use the last try for the PIN?

@@ -1,7 +1,13 @@
-//! Reads certificates strictly and checks who issued them. Chains and trust are not judged here.
+//! Reads certificates strictly and checks who issued them. Whom to trust is not decided here.
 
+use chrono::{DateTime, Utc};
 use obnovad::helper::HelperError;
-use openssl::x509::X509;
+use obnovad::helper::protocol::Bytes;
+use openssl::error::ErrorStack;
+use openssl::stack::Stack;
+use openssl::x509::store::X509StoreBuilder;
+use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
+use openssl::x509::{X509, X509StoreContext, X509VerifyResult};
 
 use crate::failure::{of_content, of_openssl};
 
@@ -26,5 +32,35 @@ pub(crate) fn judge(certificate: &[u8], issuer: &[u8]) -> Result<(), HelperError
     match certificate.verify(&key) {
         Ok(true) => Ok(()),
         Ok(false) | Err(_) => Err(HelperError::NotIssued { detail: "the signature does not verify".to_owned() }),
+    }
+}
+
+/// Verifies that a chain leads from `certificate`, by some of `links`, to one of `anchors` (RFC 5280 section 6).
+pub(crate) fn chain(certificate: &[u8], links: &[Bytes], anchors: &[Bytes], at: DateTime<Utc>) -> Result<(), HelperError> {
+    let certificate = parse(certificate)?;
+    let read = |ders: &[Bytes]| ders.iter().map(|der| parse(der)).collect::<Result<Vec<_>, _>>();
+    let (links, anchors) = (read(links)?, read(anchors)?);
+    let verified = || {
+        let mut parameters = X509VerifyParam::new()?;
+        // Who is trusted is trusted for what they are, a root or not.
+        parameters.set_flags(X509VerifyFlags::PARTIAL_CHAIN)?;
+        parameters.set_time(at.timestamp());
+        let mut store = X509StoreBuilder::new()?;
+        store.set_param(&parameters)?;
+        for anchor in anchors {
+            store.add_cert(anchor)?;
+        }
+        let mut untrusted = Stack::new()?;
+        for link in links {
+            untrusted.push(link)?;
+        }
+        let mut context = X509StoreContext::new()?;
+        context.init(&store.build(), &certificate, &untrusted, |context| {
+            Ok::<X509VerifyResult, ErrorStack>(if context.verify_cert()? { X509VerifyResult::OK } else { context.error() })
+        })
+    };
+    match verified().map_err(|error| of_openssl(&error))? {
+        X509VerifyResult::OK => Ok(()),
+        other => Err(HelperError::NotIssued { detail: other.error_string().to_owned() }),
     }
 }

@@ -19,7 +19,7 @@ use openssl::rsa::{Padding, Rsa};
 use openssl::sign::{Signer, Verifier};
 
 use crate::failure::{is_unsupported, of_content, of_openssl};
-use crate::{certificates, files, seal};
+use crate::{certificates, files, packages, seal};
 
 /// A private key as found in a file.
 pub(crate) struct FoundKey {
@@ -59,7 +59,11 @@ pub(crate) fn public_half(path: &Path) -> Result<Option<Bytes>, HelperError> {
 /// Signs `message`, if the key has the given `SubjectPublicKeyInfo`.
 pub(crate) fn sign(path: &Path, message: &[u8], spki: &[u8], secret: Option<&Secret>) -> Result<Bytes, HelperError> {
     let expected = PKey::public_key_from_der(spki).map_err(|error| of_content(&error))?;
-    let key = read(path, secret)?.key;
+    let content = files::read(path)?;
+    let key = match packages::key_in(&content, secret)? {
+        Some(key) => key,
+        None => parse(&content, secret)?.key,
+    };
     if !key.public_eq(&expected) {
         return Err(HelperError::KeyMismatch);
     }

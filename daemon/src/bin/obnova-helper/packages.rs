@@ -9,7 +9,7 @@ use obnovad::helper::{Format, HelperError, Opened, OpenedCertificate, Product};
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::pkcs12::{ParsedPkcs12_2, Pkcs12};
-use openssl::pkey::{PKeyRef, Private};
+use openssl::pkey::{PKey, PKeyRef, Private};
 use openssl::provider::Provider;
 use openssl::sha::sha256;
 use openssl::stack::Stack;
@@ -33,6 +33,14 @@ pub(crate) fn open_pkcs12(path: &Path, password: Option<&Secret>) -> Result<Open
         certificates: own.chain(others).map(describe).collect::<Result<_, _>>()?,
         key: parsed.pkey.as_deref().map(public_key_info).transpose()?,
     })
+}
+
+/// The private key in the content of a PKCS#12 file; `None` if it is no such file.
+pub(crate) fn key_in(content: &[u8], password: Option<&Secret>) -> Result<Option<PKey<Private>>, HelperError> {
+    if Pkcs12::from_der(content).is_err() {
+        return Ok(None);
+    }
+    decrypt(content, password.ok_or(HelperError::SecretNeeded)?)?.pkey.map(Some).ok_or(HelperError::NoKey)
 }
 
 /// Makes a product, then opens it as written and compares.

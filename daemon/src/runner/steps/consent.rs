@@ -41,8 +41,13 @@ pub(in crate::runner) async fn question(ground: &Ground<'_>) -> Result<QuestionV
             args.push(("moves", reservation.archive.is_some().to_string()));
             args.push(("spots", each(keys, spot)));
             // Where the authority pauses between request and certificate, the person is needed twice.
-            let pauses = matches!(programme.authority, Authority::Simulated { pause: true, .. });
-            args.push(("sittings", if pauses { "2" } else { "1" }.to_owned()));
+            let sittings = match programme.authority {
+                Authority::Simulated { pause: true, .. } => "2",
+                // Nobody knows before.
+                Authority::SignedRequest(_) => "2-perhaps",
+                Authority::SelfSigned { .. } | Authority::Simulated { .. } => "1",
+            };
+            args.push(("sittings", sittings.to_owned()));
         }
     }
     if replace::is_meant(ground) {
@@ -54,6 +59,9 @@ pub(in crate::runner) async fn question(ground: &Ground<'_>) -> Result<QuestionV
             command.join(" ")
         };
         args.push(("tells", programme.consumers.iter().map(command).collect::<Vec<_>>().join(", ")));
+    }
+    if let Some(remote) = programme.authority.remote() {
+        args.push(("host", remote.url.host().to_owned()));
     }
     if protected {
         let secret = if ground.reservation()?.is_some() { "pin" } else { programme.secret.kind.as_str() };

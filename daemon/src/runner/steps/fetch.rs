@@ -1,15 +1,22 @@
-//! The new certificates reach us: all of a pair, or none. Whether they are what was asked for is judged by the next step.
+//! The new certificates reach us: all of a pair, or none. What would not pass the next step is not taken, so that the authority
+//! can be asked once more.
 
 use obnova_core::Problem;
 use obnova_core::job::{Bytes, Outcome};
 
-use super::Ground;
+use super::{Ground, verify};
+use crate::authorities::answers;
 
 pub(super) async fn perform(ground: &Ground<'_>) -> Result<Outcome, Problem> {
-    let certificates = ground.authority().await?.fetch(ground.order()?).await?;
-    let (got, asked) = (certificates.len(), ground.job.start.old.len());
-    if got != asked {
-        return Err(Problem::AuthorityRefused { reason: format!("{got} / {asked}") });
+    let received = match ground.job.issued() {
+        Some(issued) => issued.iter().map(|der| der.0.clone()).collect(),
+        None => ground.authority().await?.fetch(ground.order()?).await?,
+    };
+    let keys: Vec<&[u8]> = (0..ground.job.start.old.len()).filter_map(|member| ground.job.public_key(member)).collect();
+    let (certificates, chain) = answers::ours(received, &keys).map_err(|_| Problem::NotVerified { check: "key".into() })?;
+    for (member, certificate) in certificates.iter().enumerate() {
+        verify::judge(ground, member, certificate, &chain).await?;
     }
-    Ok(Outcome::Fetch { certificates: certificates.into_iter().map(Bytes).collect() })
+    let bytes = |ders: Vec<Vec<u8>>| ders.into_iter().map(Bytes).collect();
+    Ok(Outcome::Fetch { certificates: bytes(certificates), chain: bytes(chain) })
 }

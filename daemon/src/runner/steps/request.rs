@@ -5,13 +5,12 @@ use std::io::Write;
 use std::path::Path;
 
 use chrono::{DateTime, Duration, Utc};
-use obnova_core::job::{Bytes, Home, Intent, Made, Outcome};
+use obnova_core::Problem;
+use obnova_core::job::{Bytes, Intent, Made, Outcome};
 use obnova_core::programme::Authority;
-use obnova_core::{Certificate, Problem};
 
 use super::{Answer, Ground, REQUESTED_FILE};
 use crate::authorities::{self_signed, signed_request};
-use crate::cards::step::{CardAnswer, CardStep};
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
 
@@ -31,7 +30,7 @@ pub(super) async fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
             };
             request.encode().map_err(internal)?
         }
-        Authority::Simulated { .. } => {
+        Authority::Simulated { .. } | Authority::SignedRequest(_) => {
             let request = signed_request::Request { old: &old_der, public_key: ground.public_key()? };
             request.encode().map_err(internal)?
         }
@@ -56,7 +55,7 @@ pub(super) async fn perform(
     file: &str,
     sitting: &mut Sitting,
 ) -> Result<Outcome, Problem> {
-    let signature = sign_with_new(ground, request, sitting).await?;
+    let signature = ground.sign_with_new(request, sitting).await?;
     let made = if ground.programme().await?.authority.is_elsewhere() {
         Made::Message(Bytes(message(ground, request, &signature, sitting).await?))
     } else {
@@ -75,40 +74,8 @@ async fn message(ground: &Ground<'_>, info: &[u8], signature: &[u8], sitting: &m
     let request = signed_request::certification_request(info, signature).map_err(internal)?;
     let now = ground.tools.clock.now().to_utc();
     let attributes = signed_request::signed_attributes(&request, &old, now).map_err(internal)?;
-    let Some(reservation) = ground.reservation()? else {
-        return Err(Problem::CardUnable { card: ground.old()?.place.name(), what: "signed request from a key file".into() });
-    };
-    let public_key = Certificate::public_key_in(&old).map_err(internal)?;
-    let step =
-        CardStep::Sign { spot: reservation.old.clone(), public_key: Bytes(public_key), message: Bytes(attributes.clone()) };
-    let signature = match ground.at_card(sitting, &ground.old()?.place, step).await? {
-        CardAnswer::Signature { signature } => signature.0,
-        other => return Err(ground.odd_answer(&other)),
-    };
+    let signature = ground.sign_with_old(&attributes, sitting).await?;
     signed_request::message(&request, &old, &attributes, &signature).map_err(internal)
-}
-
-async fn sign_with_new(ground: &Ground<'_>, message: &[u8], sitting: &mut Sitting) -> Result<Vec<u8>, Problem> {
-    let new = ground.new_key()?;
-    match &new.home {
-        Home::File(_) => {
-            let key = ground.key_file();
-            let secret = sitting.key_secret(ground).await?;
-            let signature = ground.tools.helper.sign(&key, message, ground.public_key()?, secret).await;
-            signature.map_err(|error| trouble::helper(&error, &key))
-        }
-        Home::Card(reservation) => {
-            let step = CardStep::Sign {
-                spot: reservation.spot.clone(),
-                public_key: Bytes(ground.public_key()?.to_vec()),
-                message: Bytes(message.to_vec()),
-            };
-            match ground.at_card(sitting, &new.place, step).await? {
-                CardAnswer::Signature { signature } => Ok(signature.0),
-                other => Err(ground.odd_answer(&other)),
-            }
-        }
-    }
 }
 
 pub(super) async fn probe(ground: &Ground<'_>, request: &[u8], file: &str) -> Answer {

@@ -1,29 +1,88 @@
 //! The requests reach the authority: all of a pair, or none. Sent again only byte for byte the same, and only after the authority
-//! was asked whether it has them.
+//! was asked whether it has them; where it cannot be asked, only if its programme or the person says so.
 
-use obnova_core::Fingerprint;
-use obnova_core::Problem;
-use obnova_core::job::{Intent, Outcome};
+use obnova_api::QuestionView;
+use obnova_core::job::{Bytes, Intent, Outcome};
+use obnova_core::{Fingerprint, Problem};
 
+use super::request::write_whole;
 use super::{Answer, Ground};
+use crate::bus::views;
+use crate::runner::sitting::Sitting;
+use crate::runner::trouble;
+
+/// There from before the first byte is sent until it is known that none was taken.
+const SENDING_FILE: &str = "sending";
+/// What the authority answered: an outcome as the journal holds them.
+const TAKEN_FILE: &str = "taken.json";
 
 pub(super) fn prepare(ground: &Ground<'_>) -> Intent {
     Intent::Submit { sha256: Fingerprint::of(&ground.job.messages().concat()) }
 }
 
 pub(super) async fn perform(ground: &Ground<'_>) -> Result<Outcome, Problem> {
-    let order = ground.authority().await?.submit(&ground.job.messages()).await?;
-    Ok(Outcome::Submit { order })
+    let authority = ground.authority().await?;
+    let (sending, taken) = (ground.file(SENDING_FILE), ground.file(TAKEN_FILE));
+    ground.make_directory()?;
+    write_whole(&sending, b"").map_err(|error| trouble::io(&error, &sending))?;
+    match authority.submit(&ground.job.messages()).await {
+        Ok(submitted) => {
+            let issued = submitted.issued.into_iter().map(Bytes).collect();
+            let outcome = Outcome::Submit { order: submitted.order, issued };
+            let written = serde_json::to_vec(&outcome).map_err(|error| Problem::Internal { detail: error.to_string() })?;
+            write_whole(&taken, &written).map_err(|error| trouble::io(&error, &taken))?;
+            Ok(outcome)
+        }
+        Err(failed) => {
+            if !failed.may_have_arrived {
+                std::fs::remove_file(&sending).map_err(|error| trouble::io(&error, &sending))?;
+            }
+            Err(failed.problem)
+        }
+    }
 }
 
-pub(super) async fn probe(ground: &Ground<'_>) -> Answer {
+pub(super) async fn probe(ground: &Ground<'_>, sitting: &Sitting) -> Answer {
+    let (sending, taken) = (ground.file(SENDING_FILE), ground.file(TAKEN_FILE));
+    match std::fs::read(&taken) {
+        Ok(written) => {
+            return match serde_json::from_slice(&written) {
+                Ok(outcome @ Outcome::Submit { .. }) => Answer::Happened(outcome),
+                _ => Answer::Unknown(Problem::Unclear { step: "submit".into(), path: taken.display().to_string() }),
+            };
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Answer::Unknown(trouble::io(&error, &taken)),
+    }
     let authority = match ground.authority().await {
         Ok(authority) => authority,
         Err(problem) => return Answer::Unknown(problem),
     };
+    if !authority.tells_orders() && !sending.exists() {
+        return Answer::NotYet;
+    }
     match authority.order_of(&ground.job.messages()).await {
-        Ok(Some(order)) => Answer::Happened(Outcome::Submit { order }),
+        Ok(Some(order)) => Answer::Happened(Outcome::Submit { order, issued: Vec::new() }),
         Ok(None) => Answer::NotYet,
+        Err(problem @ Problem::MaybeSent { .. }) => may_send_again(ground, sitting, problem).await,
         Err(problem) => Answer::Unknown(problem),
+    }
+}
+
+/// Whether the person wants the very same bytes sent once more. Without anybody to ask, it stays unknown.
+async fn may_send_again(ground: &Ground<'_>, sitting: &Sitting, problem: Problem) -> Answer {
+    let question = QuestionView {
+        id: crate::random::hex(8),
+        item: ground.job.start.identity.to_string(),
+        name: ground.job.start.name.clone(),
+        about: "send-again".into(),
+        job: Some(views::job_path(ground.number)),
+        args: Some(problem.args()),
+        ..QuestionView::default()
+    };
+    match ground.tools.agents.consent(&sitting.whom, &question).await {
+        Ok(true) => Answer::NotYet,
+        Ok(false) | Err(Problem::NoAgent {} | Problem::Refused {}) => Answer::Unknown(problem),
+        Err(other) => Answer::Unknown(other),
     }
 }

@@ -1,12 +1,18 @@
 //! Judges the new certificate against the old one and against what was asked for, and tries its key.
 
-use obnova_core::certificate::Certificate;
+use chrono::Duration;
+use obnova_core::certificate::{Certificate, CertificateError, Policies};
 use obnova_core::job::{Intent, Outcome};
 use obnova_core::{Fingerprint, Problem};
 
 use super::Ground;
+use crate::authorities::Trust;
+use crate::helper::HelperError;
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
+
+/// How far an authority's clock may be ahead of ours.
+const SKEW: Duration = Duration::minutes(5);
 
 pub(super) fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
     Ok(Intent::Verify { certificate: Fingerprint::of(ground.certificate()?) })
@@ -14,23 +20,8 @@ pub(super) fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
 
 pub(super) async fn perform(ground: &Ground<'_>, sitting: &mut Sitting) -> Result<Outcome, Problem> {
     let der = ground.certificate()?;
-    let new = Certificate::from_der(der).map_err(|_| failed("form"))?;
-    let old = ground.old_certificate().await?;
-    let public_key = Fingerprint::of(ground.public_key()?);
-    let checks = [
-        ("key", new.public_key == public_key),
-        ("holder", new.holder == old.holder),
-        ("usage", new.usage == old.usage && new.authority == old.authority),
-        ("serial", new.serial() != old.serial()),
-        ("strength", new.key.strength() >= old.key.strength()),
-        ("validity", new.not_before <= ground.tools.clock.now() && new.not_after > old.not_before),
-        ("successor", new.not_before > old.not_before),
-    ];
-    if let Some((check, _)) = checks.into_iter().find(|(_, passed)| !passed) {
-        return Err(failed(check));
-    }
-    let issuer = ground.authority().await?.issuer(der).await?;
-    ground.tools.helper.judge(der, &issuer).await.map_err(|_| failed("signature"))?;
+    let chain: Vec<Vec<u8>> = ground.job.chain().iter().map(|der| der.0.clone()).collect();
+    judge(ground, ground.job.member(), der, &chain).await?;
     // On a card it is tried where it will be used, once its certificate lies beside it.
     if ground.reservation()?.is_some() {
         return Ok(Outcome::Verify {});
@@ -39,6 +30,45 @@ pub(super) async fn perform(ground: &Ground<'_>, sitting: &mut Sitting) -> Resul
     let secret = sitting.key_secret(ground).await?;
     ground.tools.helper.trial(&key, der, secret).await.map_err(|error| trouble::helper(&error, &key))?;
     Ok(Outcome::Verify {})
+}
+
+/// Judges a new certificate (DER) that takes the place of the old one of this index, with what came beside it.
+pub(super) async fn judge(ground: &Ground<'_>, member: usize, der: &[u8], chain: &[Vec<u8>]) -> Result<(), Problem> {
+    let new = Certificate::from_der(der).map_err(|_| failed("form"))?;
+    let old = ground.job.start.old.get(member).ok_or_else(|| failed("key"))?;
+    let old_der = ground.der_of(old).await?;
+    let read = |error: CertificateError| Problem::Internal { detail: error.to_string() };
+    let old = Certificate::from_der(&old_der).map_err(read)?;
+    let public_key = ground.job.public_key(member).map(Fingerprint::of);
+    let now = ground.tools.clock.now().to_utc();
+    let known = new.clone();
+    let reused = ground.tools.engine.read(move |state| state.world.knows_serial(&known));
+    let checks = [
+        ("key", Some(new.public_key) == public_key),
+        ("holder", new.holder == old.holder),
+        ("usage", new.usage == old.usage && new.authority == old.authority),
+        ("serial", new.serial() != old.serial() && !reused.await?),
+        ("strength", new.key.strength() >= old.key.strength()),
+        ("validity", new.not_before <= now + SKEW && now < new.not_after),
+        ("successor", new.not_before > old.not_before && new.not_after > old.not_after.min(now)),
+        ("policy", Policies::of(der).map_err(|_| failed("form"))?.succeed(&Policies::of(&old_der).map_err(read)?)),
+    ];
+    if let Some((check, _)) = checks.into_iter().find(|(_, passed)| !passed) {
+        return Err(failed(check));
+    }
+    let helper = &ground.tools.helper;
+    match ground.authority().await?.trust(der).await? {
+        Trust::Issuer(issuer) => helper.judge(der, &issuer).await.map_err(|error| not_proven("signature", &error)),
+        Trust::Anchors(anchors) => helper.chain(der, chain, &anchors, now).await.map_err(|error| not_proven("chain", &error)),
+    }
+}
+
+/// What the helper could not prove; that it does not work proves nothing.
+fn not_proven(check: &str, error: &HelperError) -> Problem {
+    match error {
+        HelperError::NotIssued { .. } | HelperError::Broken { .. } | HelperError::Unsupported { .. } => failed(check),
+        other => Problem::HelperFailed { detail: other.to_string() },
+    }
 }
 
 fn failed(check: &str) -> Problem {

@@ -21,7 +21,7 @@ const PIN: &str = "123456";
 const ANSWERS: &str = "consent=renewal:yes\npin=123456\n";
 
 /// Anna's card in a reader: a commercial key in 9A that opens mail, too, a qualified one in 9C, and what else a test puts there.
-struct Annas {
+pub(super) struct Annas {
     reader: CardReader,
     state: PathBuf,
     kind: CardKind,
@@ -32,15 +32,20 @@ struct Annas {
 
 impl Annas {
     async fn of(kind: CardKind) -> Self {
+        let authority = CardAuthority::new();
+        Self::issued_by(kind, |key, usage| authority.issue("Anna Novak", key, usage, 20)).await
+    }
+
+    /// The same with certificates of somebody else.
+    pub(super) async fn issued_by(kind: CardKind, issue: impl Fn(&PKey<Public>, Use) -> X509) -> Self {
         let reader = CardReader::start().await;
         let state = reader.state("anna");
-        let authority = CardAuthority::new();
         let mut wire = Wire::open(kind, &state).await;
         wire.administer().await;
         let commercial = wire.generate(0x9A, Algorithm::Rsa2048, PinPolicy::Usual).await;
         let qualified = wire.generate(0x9C, Algorithm::P256, PinPolicy::Always).await;
         let mail = wire.generate(0x9D, Algorithm::Rsa2048, PinPolicy::Usual).await;
-        let certificate = |key, usage| authority.issue("Anna Novak", key, usage, 20).to_der().expect("DER");
+        let certificate = |key, usage| issue(key, usage).to_der().expect("DER");
         wire.write_certificate(0x9A, &certificate(&commercial, Use::Everyday)).await;
         wire.write_certificate(0x9C, &certificate(&qualified, Use::Binding)).await;
         wire.close().await;
@@ -57,13 +62,18 @@ impl Annas {
         self
     }
 
-    async fn insert(&self) -> VirtualCard {
+    pub(super) async fn insert(&self) -> VirtualCard {
         self.reader.insert(self.kind, &self.state).await
     }
 
     /// The daemon beside the reader, with the card watched.
     async fn watched(&self, scene: &Scene, programme: &str) -> obnova_tests::Daemon {
-        let daemon = scene.start_as(self.reader.confine(&configured(scene, programme, ""))).await;
+        self.watched_by(scene, &configured(scene, programme, "")).await
+    }
+
+    /// The daemon that was prepared, beside the reader, with the card watched.
+    pub(super) async fn watched_by(&self, scene: &Scene, command: &tokio::process::Command) -> obnova_tests::Daemon {
+        let daemon = scene.start_as(self.reader.confine(command)).await;
         scene.obnova(&["watch", &self.place().await]).await.ends(0);
         daemon
     }
@@ -99,7 +109,7 @@ impl Annas {
     }
 
     /// The certificate that OpenSC calls by this id.
-    async fn certificate(&self, id: &str) -> X509 {
+    pub(super) async fn certificate(&self, id: &str) -> X509 {
         let out = self.reader.state("certificate");
         drop(std::fs::remove_file(&out));
         let file = ["--output-file", out.to_str().expect("UTF-8")];
@@ -119,7 +129,7 @@ impl Annas {
     }
 
     /// Holds that the key of this id signs, by its certificate.
-    async fn signs(&self, id: &str) {
+    pub(super) async fn signs(&self, id: &str) {
         let key = self.certificate(id).await.public_key().expect("a key");
         let mechanism = if key.rsa().is_ok() { "SHA256-RSA-PKCS" } else { "ECDSA-SHA256" };
         let sign = ["--sign", "--mechanism", mechanism, "--signature-format", "openssl"];

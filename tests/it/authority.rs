@@ -1,0 +1,47 @@
+//! Renewals by an authority in the network, which is a server of the tests' own: what it receives is judged by OpenSSL, what it counts
+//! is exact, and however it fails, nothing wrong is installed.
+
+mod hostile;
+mod killed;
+mod whole;
+
+use std::path::Path;
+
+use obnova_tests::authority::StandIn;
+use obnova_tests::twins::Use;
+use obnova_tests::{KeyKind, Made, Scene};
+use openssl::pkey::PKey;
+use tokio::process::Command;
+
+const PASSWORD: &str = "geheim";
+const ANSWERS: &str = "consent=renewal:yes\npassword=geheim\n";
+
+/// Writes the configuration for this stand-in beside an empty `obnova.toml`, and prepares a daemon with it.
+fn configured(scene: &Scene, stand_in: &StandIn, change: impl FnOnce(String) -> String) -> Command {
+    let directory = scene.home().join("configuration");
+    std::fs::create_dir_all(directory.join("programmes.d")).expect("a directory");
+    stand_in.write_programme("signed-request", &directory.join("programmes.d/signed-request.toml"), change);
+    std::fs::write(directory.join("obnova.toml"), "").expect("written");
+    with(scene, &directory.join("obnova.toml"))
+}
+
+fn with(scene: &Scene, configuration: &Path) -> Command {
+    let mut command = scene.obnovad();
+    command.arg("--config").arg(configuration).env("OBNOVA_LOG", "debug");
+    command
+}
+
+/// Anna's certificate of this authority, with 20 days left.
+fn annas(stand_in: &StandIn, kind: KeyKind) -> Made {
+    let key = kind.generate();
+    let public = PKey::public_key_from_der(&key.public_key_to_der().expect("DER")).expect("a public key");
+    let usage = if matches!(kind, KeyKind::Rsa(_)) { Use::Everyday } else { Use::Agreeing };
+    Made { certificate: stand_in.issued("Anna Novak", &public, usage, 20), key }
+}
+
+/// The one new `.p12` beside `anna.p12`.
+fn renewed(scene: &Scene) -> Option<Made> {
+    let names: Vec<String> = scene.contents().into_keys().filter(|name| name.ends_with(".p12") && name != "anna.p12").collect();
+    assert!(names.len() <= 1, "{names:?}");
+    names.first().map(|name| Made::read_p12(&scene.file(name), PASSWORD))
+}
