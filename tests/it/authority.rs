@@ -17,7 +17,7 @@ const PASSWORD: &str = "geheim";
 const ANSWERS: &str = "consent=renewal:yes\npassword=geheim\n";
 
 /// Writes the configuration for this stand-in beside an empty `obnova.toml`, and prepares a daemon with it.
-fn configured(scene: &Scene, stand_in: &StandIn, change: impl FnOnce(String) -> String) -> Command {
+fn configured(scene: &Scene, stand_in: &StandIn, change: impl FnOnce(&str) -> String) -> Command {
     let directory = scene.home().join("configuration");
     std::fs::create_dir_all(directory.join("programmes.d")).expect("a directory");
     stand_in.write_programme("signed-request", &directory.join("programmes.d/signed-request.toml"), change);
@@ -39,9 +39,10 @@ fn annas(stand_in: &StandIn, kind: KeyKind) -> Made {
     Made { certificate: stand_in.issued("Anna Novak", &public, usage, 20), key }
 }
 
-/// The one new `.p12` beside `anna.p12`.
+/// The one new `.p12` beside `anna.p12`, whose name tells the day.
 fn renewed(scene: &Scene) -> Option<Made> {
-    let names: Vec<String> = scene.contents().into_keys().filter(|name| name.ends_with(".p12") && name != "anna.p12").collect();
+    let names: Vec<String> =
+        scene.contents().into_keys().filter(|name| name.starts_with("anna-2") && !name.contains(".crt")).collect();
     assert!(names.len() <= 1, "{names:?}");
     names.first().map(|name| Made::read_p12(&scene.file(name), PASSWORD))
 }

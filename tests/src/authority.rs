@@ -156,7 +156,7 @@ impl StandIn {
     }
 
     /// Writes the programme of `packaging/programmes` for it: its addresses and anchors instead of those of the example.
-    pub fn write_programme(&self, example: &str, to: &Path, change: impl FnOnce(String) -> String) {
+    pub fn write_programme(&self, example: &str, to: &Path, change: impl FnOnce(&str) -> String) {
         let path = format!("{}/../packaging/programmes/{example}.toml", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&path).expect("the example");
         let pem = |certificate: &X509| String::from_utf8(certificate.to_pem().expect("PEM")).expect("text");
@@ -171,7 +171,7 @@ impl StandIn {
         assert_eq!(own.matches("BEGIN CERTIFICATE").count(), 2, "both anchors of {path} are exchanged");
         let own = own.replace("https://ra.example", &format!("https://localhost:{}", self.address.port()));
         let own = own.replace("Example Authority", "Obnova simulated authority");
-        std::fs::write(to, change(own)).expect("written");
+        std::fs::write(to, change(&own)).expect("written");
     }
 }
 
@@ -208,8 +208,10 @@ impl wire::Answer {
             std::thread::sleep(Duration::from_secs(4));
         }
         stream.write_all(&self.bytes)?;
-        while self.endless {
-            stream.write_all(&[b'x'; 4096])?;
+        if self.endless {
+            loop {
+                stream.write_all(&[b'x'; 4096])?;
+            }
         }
         Ok(())
     }

@@ -273,7 +273,7 @@ impl Programme {
             return Err(at(source.matching.span(), "at least one `[[match]]` is expected, each with a role of its own"));
         }
         if let Some(mistake) = source.authority.get_ref().mistake() {
-            return Err(at(source.authority.span(), mistake));
+            return Err(at(source.authority.span(), &mistake.to_string()));
         }
         let steps = source.steps.span();
         let plan = Plan::new(source.steps.into_inner()).map_err(|wrong| error(steps.start, wrong.to_string()))?;

@@ -28,10 +28,10 @@ pub enum AnswerError {
 /// it), the latter in base64 or PEM, too.
 pub fn certificates(content: &[u8]) -> Result<Vec<Vec<u8>>, AnswerError> {
     let found = if content.first() == Some(&0x30) {
-        in_der(content)?
+        in_der(content)
     } else {
         let text = std::str::from_utf8(content).map_err(|_| AnswerError::Form)?;
-        if text.contains("-----BEGIN ") { in_pem(text)? } else { in_der(&of_base64(text)?)? }
+        if text.contains("-----BEGIN ") { in_pem(text)? } else { in_der(&of_base64(text)?) }
     };
     let mut distinct: Vec<Vec<u8>> = Vec::new();
     for der in found {
@@ -47,8 +47,17 @@ pub fn certificates(content: &[u8]) -> Result<Vec<Vec<u8>>, AnswerError> {
     }
 }
 
-/// Of these certificates those for our public keys (DER), in the order of the keys, and the others.
-pub fn ours(certificates: Vec<Vec<u8>>, keys: &[&[u8]]) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>), AnswerError> {
+/// The certificates of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sorted {
+    /// Those for our keys (DER), in the order of the keys.
+    pub ours: Vec<Vec<u8>>,
+    /// The others (DER).
+    pub others: Vec<Vec<u8>>,
+}
+
+/// Tells the certificates (DER) for our public keys (DER of `SubjectPublicKeyInfo`) from the others. Each key has just one.
+pub fn sorted(certificates: Vec<Vec<u8>>, keys: &[&[u8]]) -> Result<Sorted, AnswerError> {
     let keys: Vec<Fingerprint> = keys.iter().map(|key| Fingerprint::of(key)).collect();
     let mut ours: Vec<Option<Vec<u8>>> = vec![None; keys.len()];
     let mut others = Vec::new();
@@ -61,7 +70,7 @@ pub fn ours(certificates: Vec<Vec<u8>>, keys: &[&[u8]]) -> Result<(Vec<Vec<u8>>,
         }
     }
     let ours = ours.into_iter().collect::<Option<Vec<_>>>().ok_or(AnswerError::NotOurs)?;
-    Ok((ours, others))
+    Ok(Sorted { ours, others })
 }
 
 fn in_pem(text: &str) -> Result<Vec<Vec<u8>>, AnswerError> {
@@ -73,7 +82,7 @@ fn in_pem(text: &str) -> Result<Vec<Vec<u8>>, AnswerError> {
         let der = of_base64(inside)?;
         match label {
             "CERTIFICATE" => found.push(der),
-            "PKCS7" | "CMS" => found.extend(in_der(&der)?),
+            "PKCS7" | "CMS" => found.extend(in_der(&der)),
             _ => return Err(AnswerError::Form),
         }
         rest = after;
@@ -87,11 +96,8 @@ fn of_base64(text: &str) -> Result<Vec<u8>, AnswerError> {
 }
 
 /// One certificate, or those of a CMS `SignedData`.
-fn in_der(der: &[u8]) -> Result<Vec<Vec<u8>>, AnswerError> {
-    match in_cms(der) {
-        Ok(found) => Ok(found),
-        Err(_) => Ok(vec![der.to_vec()]),
-    }
+fn in_der(der: &[u8]) -> Vec<Vec<u8>> {
+    in_cms(der).unwrap_or_else(|_| vec![der.to_vec()])
 }
 
 /// `ContentInfo` (RFC 5652 section 3) with `SignedData` (section 5.1), of which only the certificates are read.

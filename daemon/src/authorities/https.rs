@@ -38,9 +38,10 @@ impl Posted {
         let mut body = String::new();
         for message in messages {
             let content = BASE64_STANDARD.encode(message);
-            body += &format!("--{boundary}\r\nContent-Type: {PART}\r\nContent-Transfer-Encoding: base64\r\n\r\n{content}\r\n");
+            let head = "Content-Transfer-Encoding: base64";
+            body.extend(["--", &boundary, "\r\nContent-Type: ", PART, "\r\n", head, "\r\n\r\n", &content, "\r\n"]);
         }
-        body += &format!("--{boundary}--\r\n");
+        body.extend(["--", &boundary, "--\r\n"]);
         Self { media_type: format!("multipart/mixed; boundary={boundary}"), body: body.into_bytes() }
     }
 
@@ -65,7 +66,7 @@ pub(super) async fn submit(remote: &Remote, messages: &[&[u8]]) -> Result<Submit
         (None, Some(known)) => Ok(known),
         (None, None) => Err(Failed::maybe(senseless(remote, "Location"))),
     };
-    match Meaning::of(remote, answer).map_err(Failed::of)? {
+    match Meaning::of(remote, &answer).map_err(Failed::of)? {
         Meaning::Issued(issued) => {
             Ok(Submitted { order: order().map(|order| order.as_str().to_owned()).unwrap_or_default(), issued })
         }
@@ -85,7 +86,7 @@ pub(super) async fn order_of(remote: &Remote, messages: &[&[u8]]) -> Result<Opti
     };
     let order = Posted::of(messages).at(orders);
     let answer = ask(remote, Call { to: order.clone(), body: None }).await?;
-    Ok(match Meaning::of(remote, answer)? {
+    Ok(match Meaning::of(remote, &answer)? {
         Meaning::Nothing => None,
         Meaning::Issued(_) | Meaning::Taken { .. } => Some(order.as_str().to_owned()),
     })
@@ -97,7 +98,7 @@ pub(super) async fn progress(remote: &Remote, order: &str) -> Result<Progress, P
     let to = remote.url.resolve(order).ok_or_else(|| redirected(remote, order))?;
     let answer = ask(remote, Call { to, body: None }).await?;
     let host = remote.url.host().to_owned();
-    match Meaning::of(remote, answer)? {
+    match Meaning::of(remote, &answer)? {
         Meaning::Issued(certificates) => Ok(Progress::Issued(certificates)),
         Meaning::Taken { again } => Ok(Progress::Waits(Problem::AwaitingIssue { host, again })),
         Meaning::Nothing => Err(Problem::AuthorityRefused { reason: "404".into() }),
@@ -120,7 +121,7 @@ pub(super) enum Meaning {
 
 impl Meaning {
     /// Reads an answer by its status (RFC 9110 section 15).
-    pub(super) fn of(remote: &Remote, answer: Answer) -> Result<Self, Problem> {
+    pub(super) fn of(remote: &Remote, answer: &Answer) -> Result<Self, Problem> {
         let host = remote.url.host().to_owned();
         let again = answer.again.unwrap_or_else(|| Utc::now() + SOON);
         let again = crate::bus::views::time(again);

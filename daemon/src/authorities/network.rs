@@ -83,8 +83,11 @@ enum CallError {
 impl CallError {
     /// As the person is told it.
     fn told(self, host: String) -> Problem {
-        let causes = std::iter::successors(Some(&self as &dyn Error), |error| error.source());
-        let detail = causes.last().map(ToString::to_string).unwrap_or_default();
+        let mut cause: &(dyn Error + 'static) = &self;
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        let detail = cause.to_string();
         match of_tls(&self) {
             Some(rustls::Error::InvalidCertificate(_)) => return Problem::AuthorityUntrusted { host, detail },
             Some(rustls::Error::AlertReceived(alert)) if REFUSALS.contains(alert) => {

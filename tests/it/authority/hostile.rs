@@ -30,9 +30,9 @@ async fn survives(fault: Fault, kind: &str, argument: &str) {
     let stand_in = StandIn::start();
     let scene = Scene::set().await;
     annas(&stand_in, KeyKind::P256).write_p12(&scene.file("anna.p12"), PASSWORD, &[]);
-    let hurried = |text: String| text.replace("timeout-seconds = 60", "timeout-seconds = 2");
+    let hurried = |text: &str| text.replace("timeout-seconds = 60", "timeout-seconds = 2");
     let patient = fault != Fault::Late;
-    let change = |text: String| if patient { text } else { hurried(text) };
+    let change = |text: &str| if patient { text.to_owned() } else { hurried(text) };
     let _daemon = scene.start_as(configured(&scene, &stand_in, change)).await;
     scene.watch(&scene.file("anna.p12"), Some(PASSWORD)).await;
     let before = scene.contents();
@@ -82,7 +82,7 @@ async fn a_server_of_another_name_gets_nothing() {
     let stand_in = StandIn::start_as(Manner { name: "elsewhere.example", ..Manner::default() });
     let scene = Scene::set().await;
     annas(&stand_in, KeyKind::P256).write_p12(&scene.file("anna.p12"), PASSWORD, &[]);
-    let _daemon = scene.start_as(configured(&scene, &stand_in, |text| text)).await;
+    let _daemon = scene.start_as(configured(&scene, &stand_in, str::to_owned)).await;
     scene.watch(&scene.file("anna.p12"), Some(PASSWORD)).await;
     let outcome = scene.obnova_answering(ANSWERS, &["renew", "Anna Novak", "--wait"]).await.ends(3);
     assert!(format!("{outcome:?}").contains("does not prove to be the authority"), "{outcome:?}");
@@ -95,7 +95,7 @@ async fn a_server_that_is_not_there_is_told_as_such() {
     let scene = Scene::set().await;
     annas(&stand_in, KeyKind::P256).write_p12(&scene.file("anna.p12"), PASSWORD, &[]);
     // Nobody listens on port 1.
-    let away = |text: String| {
+    let away = |text: &str| {
         let parts = text.split("https://localhost:").collect::<Vec<_>>();
         parts
             .iter()

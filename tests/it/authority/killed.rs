@@ -7,7 +7,7 @@ use obnova_tests::{Agent, KeyKind, Scene};
 use super::{PASSWORD, annas, configured, renewed};
 
 /// Kills it there; the next daemon finishes what it finds.
-async fn killed(instant: &str, change: fn(String) -> String) {
+async fn killed(instant: &str, change: fn(&str) -> String) {
     for step in ["request", "submit", "await-issue", "fetch", "verify", "install"] {
         let stand_in = StandIn::start();
         let scene = Scene::set().await;
@@ -38,12 +38,12 @@ async fn killed(instant: &str, change: fn(String) -> String) {
 }
 
 /// The server can be asked which orders it has.
-fn asked(text: String) -> String {
-    text
+fn asked(text: &str) -> String {
+    text.to_owned()
 }
 
 /// It cannot: what is in the renewal's own files must tell.
-fn unasked(text: String) -> String {
+fn unasked(text: &str) -> String {
     text.replace("orders = ", "# orders = ")
 }
 

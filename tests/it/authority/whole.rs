@@ -15,7 +15,7 @@ async fn a_certificate_in_a_file_is_renewed_by_its_authority() {
         let scene = Scene::set().await;
         old.write_p12(&scene.file("anna.p12"), PASSWORD, &[]);
         let before = scene.contents();
-        let _daemon = scene.start_as(configured(&scene, &stand_in, |text| text)).await;
+        let _daemon = scene.start_as(configured(&scene, &stand_in, str::to_owned)).await;
         scene.watch(&scene.file("anna.p12"), Some(PASSWORD)).await;
         let plan = scene.obnova(&["renew", "Anna Novak", "--dry-run"]).await.ends(0);
         assert!(plan.out.contains("sent to localhost:"), "{plan:?}");
@@ -35,7 +35,7 @@ async fn a_pem_pair_whose_key_is_protected_is_renewed() {
     let scene = Scene::set().await;
     scene.write("anna.crt", old.pem());
     scene.write("anna.key", old.key_pem_protected(PASSWORD));
-    let _daemon = scene.start_as(configured(&scene, &stand_in, |text| text)).await;
+    let _daemon = scene.start_as(configured(&scene, &stand_in, str::to_owned)).await;
     scene.watch(&scene.file("anna.crt"), None).await;
     scene.obnova_answering(ANSWERS, &["renew", "Anna Novak", "--wait"]).await.ends(0);
     assert_eq!(stand_in.counted(), ONE);
@@ -47,12 +47,12 @@ async fn an_authority_that_takes_its_time_is_asked_again_by_itself() {
     let stand_in = StandIn::start_as(Manner { at_once: false, ..Manner::default() });
     let scene = Scene::set().await;
     annas(&stand_in, KeyKind::P256).write_p12(&scene.file("anna.p12"), PASSWORD, &[]);
-    let mut daemon = scene.start_as(configured(&scene, &stand_in, |text| text)).await;
+    let mut daemon = scene.start_as(configured(&scene, &stand_in, str::to_owned)).await;
     scene.watch(&scene.file("anna.p12"), Some(PASSWORD)).await;
     let outcome = scene.obnova_answering(ANSWERS, &["renew", "Anna Novak", "--wait"]).await.ends(3);
     assert!(format!("{outcome:?}").contains("has not issued yet"), "{outcome:?}");
     daemon.stop().await;
-    let _daemon = scene.start_as(configured(&scene, &stand_in, |text| text)).await;
+    let _daemon = scene.start_as(configured(&scene, &stand_in, str::to_owned)).await;
     scene
         .item("it waits for the authority", |item| {
             item.kind == "renewal" && item.problem.as_ref().is_some_and(|problem| problem.kind == "awaiting-issue")
@@ -77,7 +77,7 @@ async fn what_may_have_arrived_is_sent_again_only_after_a_yes() {
     let stand_in = StandIn::start();
     let scene = Scene::set().await;
     annas(&stand_in, KeyKind::P256).write_p12(&scene.file("anna.p12"), PASSWORD, &[]);
-    let mute = |text: String| text.replace("orders = ", "# orders = ");
+    let mute = |text: &str| text.replace("orders = ", "# orders = ");
     let _daemon = scene.start_as(configured(&scene, &stand_in, mute)).await;
     scene.watch(&scene.file("anna.p12"), Some(PASSWORD)).await;
     stand_in.fails(Some(Fault::Mute));
@@ -90,4 +90,18 @@ async fn what_may_have_arrived_is_sent_again_only_after_a_yes() {
     let yes = "consent=send-again:yes\npassword=geheim\n";
     scene.obnova_answering(yes, &["resume", "Anna Novak", "--wait"]).await.ends(0);
     assert_eq!(stand_in.counted(), Counted { requests: 1, again: 1, certificates: 1 });
+}
+
+/// The examples that are handed out are right, each by itself.
+#[test]
+fn the_example_programmes_are_right() {
+    let directory = format!("{}/../packaging/programmes", env!("CARGO_MANIFEST_DIR"));
+    let entries = std::fs::read_dir(directory).expect("examples");
+    let paths: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    assert!(!paths.is_empty());
+    for path in paths {
+        let text = std::fs::read_to_string(&path).expect("text");
+        let programme = obnova_core::Programme::parse(&path.display().to_string(), &text).expect("no mistake");
+        assert_eq!(path.file_stem().and_then(|name| name.to_str()), Some(programme.name.as_str()));
+    }
 }

@@ -30,7 +30,7 @@ impl Answer {
     pub(super) fn of(status: u16, headers: &[(&str, &str)], content: &[u8]) -> Self {
         let mut head = format!("HTTP/1.1 {status} .\r\nConnection: close\r\nContent-Length: {}\r\n", content.len());
         for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
+            head.extend([name, ": ", value, "\r\n"]);
         }
         let bytes = [head.as_bytes(), b"\r\n", content].concat();
         Self { bytes, late: false, endless: false }

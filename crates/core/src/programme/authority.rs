@@ -67,6 +67,17 @@ pub enum Resend {
     Harmless,
 }
 
+/// What is wrong with an authority by itself, and what is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Mistake {
+    #[error("`validity-days` is expected to be between 1 and 36525")]
+    Validity,
+    #[error("`timeout-seconds` is expected to be between 1 and 600")]
+    Timeout,
+    #[error("`orders` is expected on the host of `url`")]
+    Orders,
+}
+
 impl Authority {
     /// Whether certificates come from somebody else, to whom a request must be sent.
     pub fn is_elsewhere(&self) -> bool {
@@ -82,21 +93,21 @@ impl Authority {
     }
 
     /// What is wrong with it by itself, and what is allowed.
-    pub(super) fn mistake(&self) -> Option<&'static str> {
+    pub(super) fn mistake(&self) -> Option<Mistake> {
         let days = match self {
             Self::SelfSigned { validity_days } => *validity_days,
             Self::Simulated { validity_days, .. } => Some(*validity_days),
             Self::SignedRequest(_) => None,
         };
         if days.is_some_and(|days| days == 0 || days > 36_525) {
-            return Some("`validity-days` is expected to be between 1 and 36525");
+            return Some(Mistake::Validity);
         }
         let remote = self.remote()?;
         if !(1..=600).contains(&remote.timeout_seconds) {
-            return Some("`timeout-seconds` is expected to be between 1 and 600");
+            return Some(Mistake::Timeout);
         }
         if remote.orders.as_ref().is_some_and(|orders| orders.origin() != remote.url.origin()) {
-            return Some("`orders` is expected on the host of `url`");
+            return Some(Mistake::Orders);
         }
         None
     }

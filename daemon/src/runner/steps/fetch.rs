@@ -13,10 +13,10 @@ pub(super) async fn perform(ground: &Ground<'_>) -> Result<Outcome, Problem> {
         None => ground.authority().await?.fetch(ground.order()?).await?,
     };
     let keys: Vec<&[u8]> = (0..ground.job.start.old.len()).filter_map(|member| ground.job.public_key(member)).collect();
-    let (certificates, chain) = answers::ours(received, &keys).map_err(|_| Problem::NotVerified { check: "key".into() })?;
-    for (member, certificate) in certificates.iter().enumerate() {
-        verify::judge(ground, member, certificate, &chain).await?;
+    let sorted = answers::sorted(received, &keys).map_err(|_| Problem::NotVerified { check: "key".into() })?;
+    for (member, certificate) in sorted.ours.iter().enumerate() {
+        verify::judge(ground, member, certificate, &sorted.others).await?;
     }
     let bytes = |ders: Vec<Vec<u8>>| ders.into_iter().map(Bytes).collect();
-    Ok(Outcome::Fetch { certificates: bytes(certificates), chain: bytes(chain) })
+    Ok(Outcome::Fetch { certificates: bytes(sorted.ours), chain: bytes(sorted.others) })
 }

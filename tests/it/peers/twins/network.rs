@@ -11,15 +11,15 @@ use super::listed;
 use super::piv::Annas;
 
 /// The two roles of the sources' twins in place of the example's one, and a PIN.
-fn of_twins(text: String) -> String {
-    let (before, after) = text.split_once("[[match]]").expect("the example's role");
-    let (_, after) = after.split_once("[key]").expect("the rest");
+fn of_twins(text: &str) -> String {
+    let (before, after) = text.split_once("\n[[match]]\n").expect("the example's role");
+    let (_, after) = after.split_once("\n[key]\n").expect("the rest");
     let role = |name: &str, binding: bool| {
         format!(
             "[[match]]\nrole = \"{name}\"\nself-issued = false\nissuer = \"Obnova simulated authority\"\nnon-repudiation = {binding}\n"
         )
     };
-    let text = format!("{before}{}{}[key]{after}", role("qualified", true), role("commercial", false));
+    let text = format!("{before}\n{}{}[key]\n{after}", role("qualified", true), role("commercial", false));
     text.replace("kind = \"password\"", "kind = \"pin\"")
 }
 
