@@ -1,6 +1,7 @@
 //! Holds the messages to the vocabulary of the wire, and the sentences to their form.
 
 mod mails;
+mod problems;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,105 +10,9 @@ use chrono::{DateTime, FixedOffset, Utc};
 use fluent_bundle::FluentResource;
 use obnova_api::{CertificateView, ItemView, LogView, NextStepView, ProblemView, QuestionView, RulesView, StatusView};
 
-use crate::{Asked, Language, Text, catalogue};
+use problems::PROBLEMS;
 
-/// Every kind of problem and the arguments it comes with.
-const PROBLEMS: &[(&str, &[&str])] = &[
-    ("no-such-item", &["id"]),
-    ("ambiguous", &["id", "matches"]),
-    ("nothing-due", &[]),
-    ("several-due", &["ids"]),
-    ("not-possible", &["action", "state"]),
-    ("invalid-place", &["place", "reason"]),
-    ("invalid-argument", &["argument", "value"]),
-    ("refused", &[]),
-    ("no-agent", &[]),
-    ("not-authorized", &[]),
-    ("place-missing", &["path"]),
-    ("place-denied", &["path", "command"]),
-    ("place-not-regular", &["path"]),
-    ("place-too-large", &["path", "limit"]),
-    ("place-broken", &["path", "detail"]),
-    ("too-many-files", &["path", "limit"]),
-    ("wrong-secret", &[]),
-    ("wrong-secret", &["path"]),
-    ("wrong-secret", &["tries_left"]),
-    ("secret-needed", &["path"]),
-    ("no-key", &["path"]),
-    ("key-mismatch", &["path"]),
-    ("target-exists", &["path"]),
-    ("target-denied", &["path"]),
-    ("target-missing", &["path"]),
-    ("hook-failed", &["command", "detail"]),
-    ("owner-not-kept", &["owner", "path"]),
-    ("disk-full", &["path"]),
-    ("read-only", &["path"]),
-    ("journal-full", &["path"]),
-    ("unclear", &["step", "path"]),
-    ("secret-rules", &["min", "max", "digits"]),
-    ("already-renewing", &["job"]),
-    ("already-renewed", &[]),
-    ("journal-damaged", &["path", "detail"]),
-    ("journal-newer", &["path"]),
-    ("state-unusable", &["path", "detail"]),
-    ("state-locked", &["path"]),
-    ("name-taken", &["name"]),
-    ("bus-lost", &["detail"]),
-    ("changed-meanwhile", &["path"]),
-    ("helper-failed", &["detail"]),
-    ("not-verified", &["check"]),
-    ("consent-refused", &[]),
-    ("no-programme", &[]),
-    ("unsupported-key", &["algorithm"]),
-    ("card-absent", &["card"]),
-    ("card-removed", &["card"]),
-    ("card-busy", &["card", "program"]),
-    ("card-opened", &["card"]),
-    ("not-in-front", &["card"]),
-    ("no-card-service", &["detail"]),
-    ("wrong-pin", &["left"]),
-    ("pin-blocked", &["card"]),
-    ("wrong-puk", &["left"]),
-    ("puk-blocked", &["card"]),
-    ("wrong-management-key", &["card"]),
-    ("card-full", &["card", "free", "needed"]),
-    ("card-keeps-nothing", &["can", "card"]),
-    ("card-algorithm", &["algorithm", "card"]),
-    ("card-key-gone", &["card", "spot"]),
-    ("card-occupied", &["card", "spot"]),
-    ("card-unable", &["card", "what"]),
-    ("not-touched", &["card"]),
-    ("card-failed", &["card", "detail"]),
-    ("module-failed", &["detail", "module"]),
-    ("card-trial-failed", &["card", "spot"]),
-    ("twin-missing", &["role"]),
-    ("twins-apart", &["role"]),
-    ("not-yet-issued", &["order"]),
-    ("authority-refused", &["reason"]),
-    ("awaiting-issue", &["again", "host"]),
-    ("authority-unreachable", &["detail", "host"]),
-    ("authority-untrusted", &["detail", "host"]),
-    ("authority-silent", &["host", "seconds"]),
-    ("authority-busy", &["again", "host", "status"]),
-    ("authority-redirects", &["host", "to"]),
-    ("authority-answer", &["detail", "host"]),
-    ("maybe-sent", &["host"]),
-    ("not-waiting", &["job"]),
-    ("quarantined", &["job", "reason"]),
-    ("internal", &["detail"]),
-    // Of the programs in front of the person.
-    ("unreachable", &[]),
-    ("unreachable-system", &[]),
-    ("connection-lost", &[]),
-    ("no-terminal", &[]),
-    ("bad-descriptor", &["value"]),
-    ("not-a-time", &["value"]),
-    ("output", &["detail"]),
-    ("no-card", &[]),
-    ("several-cards", &["ids"]),
-    ("no-such-card", &["id"]),
-    ("card-refused", &["again"]),
-];
+use crate::{Asked, Language, Text, catalogue};
 
 /// Every event of the log and the arguments it comes with.
 const EVENTS: &[(&str, &[&str])] = &[

@@ -80,7 +80,7 @@ question-consent-card-keeps = { $moves ->
 }
 question-consent-sittings = { $sittings ->
     [2] You are asked for your PIN now, and once more when the authority has issued: the card is needed twice.
-    [2-perhaps] You are asked for your PIN now, and once more if the authority does not issue at once.
+    [perhaps] You are asked for your PIN now, and once more if the authority does not issue at once.
    *[other] You are asked for your PIN once.
 }
 question-consent-sends = The request is signed by the new key and by the old one, and sent to { $host }. Nothing else is sent.
