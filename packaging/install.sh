@@ -31,6 +31,18 @@ put 644 packaging/dbus/org.obnova.Daemon1.service "$TARGET/share/dbus-1/services
 for document in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE; do
     install -D -m 644 "$document" "$TARGET/share/doc/obnova/$document"
 done
+for page in packaging/man/*.1; do
+    install -D -m 644 "$page" "$TARGET/share/man/man1/$(basename "$page")"
+done
+for shell in bash zsh fish; do
+    case $shell in
+        bash) completion=share/bash-completion/completions/obnova ;;
+        zsh) completion=share/zsh/site-functions/_obnova ;;
+        fish) completion=share/fish/vendor_completions.d/obnova.fish ;;
+    esac
+    "$OBNOVA_PROGRAMS/obnova" completions $shell >"$OBNOVA_CACHE/completion"
+    install -D -m 644 "$OBNOVA_CACHE/completion" "$TARGET/$completion"
+done
 install -D -m 644 packaging/obnova.toml "$TARGET/share/doc/obnova/obnova.toml"
 for programme in packaging/programmes/*.toml; do
     install -D -m 644 "$programme" "$TARGET/share/doc/obnova/programmes/${programme##*/}"

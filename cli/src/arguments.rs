@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use obnova_text::Text;
+
+use crate::completions;
 
 /// A parsed command line.
 #[derive(Debug, Parser)]
@@ -76,6 +78,44 @@ pub enum Verb {
         #[arg(long)]
         wait: bool,
     },
+    /// Looks for certificates that nobody looks after.
+    Discover,
+    /// Takes over a certificate that was made elsewhere.
+    Adopt {
+        /// Name, prefix or id.
+        id: String,
+        /// Path or URI.
+        #[arg(value_name = "FILE")]
+        place: OsString,
+    },
+    /// Copies a certificate and its key.
+    Backup {
+        /// Name, prefix or id.
+        id: String,
+        /// Path of the copy.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// How certificates are renewed.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Programme {
+        /// What about it.
+        #[command(subcommand)]
+        verb: ProgrammeVerb,
+    },
+    /// Opens the window.
+    Open {
+        /// Name, prefix or id; everything, if absent.
+        id: Option<String>,
+    },
+    /// Puts the warning off.
+    Snooze {
+        /// Name, prefix or id.
+        id: String,
+        /// `tomorrow`, a span, a day or a moment.
+        #[arg(long, value_name = "WHEN")]
+        until: String,
+    },
     /// Unfinished renewals.
     Renewals {
         /// Ended ones too.
@@ -109,17 +149,27 @@ pub enum Verb {
         #[command(subcommand)]
         verb: MailVerb,
     },
-    /// How certificates are renewed.
-    #[command(subcommand_required = true, arg_required_else_help = true)]
-    Programme {
-        /// What about them.
-        #[command(subcommand)]
-        verb: ProgrammeVerb,
-    },
     /// Whether renewals can succeed.
     Doctor {
         /// Name, prefix or id; all that is due, if absent.
         id: Option<String>,
+    },
+    /// Plays a renewal through.
+    Rehearse {
+        /// Its name.
+        programme: String,
+    },
+    /// Data for other programs.
+    Export {
+        /// In which form.
+        form: Form,
+    },
+    /// A monitoring plugin's answer.
+    Check,
+    /// What completes command lines in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
     },
     /// The log.
     Log {
@@ -133,6 +183,24 @@ pub enum Verb {
         #[arg(long, value_name = "WHEN")]
         since: Option<String>,
     },
+}
+
+/// A form in which data leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    /// iCalendar (RFC 5545).
+    Ics,
+}
+
+/// A shell whose command lines can be completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// The friendly interactive shell.
+    Fish,
 }
 
 /// What to do about cards.
@@ -170,6 +238,18 @@ pub enum MailVerb {
 /// What to do about programmes.
 #[derive(Debug, Subcommand)]
 pub enum ProgrammeVerb {
+    /// All programmes.
+    List,
+    /// One programme.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Whether a file is right.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
     /// Tries a programme's rules with a mail.
     Test {
         /// The programme.
@@ -208,7 +288,8 @@ fn explain(command: Command, text: &Text, prefix: &str, key: &str) -> Command {
     let command = command.about(text.help(key).unwrap_or_default()).long_about(None::<&str>);
     command.mut_args(|arg: Arg| {
         let help = text.help(&format!("{prefix}-{}", arg.get_id().as_str().replace('_', "-")));
-        arg.help(help.unwrap_or_default()).long_help(None::<&str>)
+        let arg = arg.help(help.unwrap_or_default()).long_help(None::<&str>);
+        completions::completed(arg, prefix)
     })
 }
 

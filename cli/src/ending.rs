@@ -38,6 +38,9 @@ pub(crate) enum Failure {
     /// The daemon has gone in the middle.
     #[error("the daemon has gone")]
     Lost,
+    /// It failed, and another program has said why.
+    #[error("told")]
+    Told,
     /// Output could not be written.
     #[error("output")]
     Output(#[from] io::Error),
@@ -64,13 +67,13 @@ impl Failure {
     pub(crate) fn ending(&self) -> Ending {
         match self {
             Self::Problem(problem, _) => match problem.kind.as_str() {
-                "invalid-place" | "invalid-argument" | "not-a-time" | "bad-descriptor" => Ending::Usage,
+                "invalid-place" | "invalid-argument" | "not-a-time" | "not-a-time-to-come" | "bad-descriptor" => Ending::Usage,
                 _ => Ending::Failed,
             },
             Self::Unreachable(_) | Self::Lost => Ending::Unreachable,
             // Whoever reads has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Ending::Done,
-            Self::Output(_) => Ending::Failed,
+            Self::Told | Self::Output(_) => Ending::Failed,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use obnova_api::dict::{Dictionary, to_json};
 use obnova_api::{ItemView, ManagerProxy, PAGE, ProblemView};
-use obnova_text::Text;
+use obnova_text::{Advice, Text};
 use serde::Serializer;
 use serde::de::DeserializeOwned;
 use zbus::Connection;
@@ -34,6 +34,8 @@ pub(crate) struct Session<'a> {
     pub(crate) door: Door,
     pub(crate) text: Arc<Text>,
     pub(crate) now: DateTime<Utc>,
+    /// Data may be coloured.
+    pub(crate) colour: bool,
     pub(crate) out: &'a mut dyn Write,
     pub(crate) err: &'a mut dyn Write,
     pub(crate) interrupted: Interrupted,
@@ -165,22 +167,31 @@ pub(crate) fn dictionary<const N: usize>(entries: [(&str, Value<'static>); N]) -
 
 /// Says what failed: a sentence and a `hint:` line.
 pub(crate) fn tell_failure(err: &mut dyn Write, text: &Text, failure: &Failure, system: bool) -> io::Result<()> {
+    if matches!(failure, Failure::Told)
+        || matches!(failure, Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    {
+        return Ok(());
+    }
+    let advice = advice(text, failure, system);
+    writeln!(err, "{}", text.say("cli-error", &[("sentence", &advice.sentence)]))?;
+    writeln!(err, "{}", text.say("cli-hint", &[("hint", &advice.hint)]))
+}
+
+/// What failed, and what to do.
+pub(crate) fn advice(text: &Text, failure: &Failure, system: bool) -> Advice {
     let ours = |kind: &str| ProblemView { kind: kind.into(), ..Default::default() };
-    let advice = match failure {
+    match failure {
         Failure::Problem(problem, Some(name)) => text.problem_of(name, problem),
         Failure::Problem(problem, None) => text.problem(problem),
         Failure::Unreachable(_) if system => text.problem(&ours("unreachable-system")),
         Failure::Unreachable(_) => text.problem(&ours("unreachable")),
-        Failure::Lost => text.problem(&ours("connection-lost")),
-        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+        Failure::Lost | Failure::Told => text.problem(&ours("connection-lost")),
         Failure::Output(error) => {
             let mut problem = ours("output");
             problem.args.insert("detail".into(), error.to_string());
             text.problem(&problem)
         }
-    };
-    writeln!(err, "{}", text.say("cli-error", &[("sentence", &advice.sentence)]))?;
-    writeln!(err, "{}", text.say("cli-hint", &[("hint", &advice.hint)]))
+    }
 }
 
 async fn connect(builder: zbus::Result<Builder<'_>>) -> Result<Connection, Failure> {

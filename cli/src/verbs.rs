@@ -5,10 +5,13 @@ mod doctor;
 mod log;
 mod look;
 mod mail;
+pub(crate) mod outward;
+mod programme;
+pub(crate) mod rehearse;
 mod renew;
 mod watch;
 
-use crate::arguments::{CardVerb, MailVerb, ProgrammeVerb, Verb};
+use crate::arguments::{CardVerb, Form, MailVerb, ProgrammeVerb, Verb};
 use crate::ending::{Ending, Failure};
 use crate::session::Session;
 
@@ -31,6 +34,18 @@ pub(crate) async fn run(session: &mut Session<'_>, verb: Verb) -> Result<Ending,
         Verb::Card { verb: CardVerb::ChangePin { id } } => card::change_pin(session, id.as_deref()).await,
         Verb::Mail { verb: MailVerb::Read { file } } => mail::read(session, &file).await,
         Verb::Programme { verb: ProgrammeVerb::Test { file, mail } } => mail::test(session, &file, &mail).await,
+        Verb::Discover => watch::discover(session).await,
+        Verb::Adopt { id, place } => renew::adopt(session, &id, &place).await,
+        Verb::Backup { id, to } => renew::backup(session, &id, &to).await,
+        Verb::Programme { verb: ProgrammeVerb::List } => programme::list(session).await,
+        Verb::Programme { verb: ProgrammeVerb::Show { name } } => programme::show(session, &name).await,
+        Verb::Programme { verb: ProgrammeVerb::Check { file } } => programme::check(session, &file).await,
+        Verb::Open { id } => outward::open(session, id.as_deref()).await,
+        Verb::Snooze { id, until } => watch::snooze(session, &id, &until).await,
+        Verb::Rehearse { programme } => rehearse::play(session, &programme).await,
+        Verb::Export { form: Form::Ics } => outward::calendar_of_deadlines(session).await,
+        Verb::Check => outward::check(session).await,
+        Verb::Completions { shell } => outward::register_completions(session.out, shell),
         Verb::Doctor { id } => doctor::doctor(session, id.as_deref()).await,
         Verb::Log { follow, number, since } => log::log(session, follow, number, since.as_deref()).await,
     }

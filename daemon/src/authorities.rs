@@ -8,6 +8,7 @@ use obnova_core::programme::Remote;
 
 pub mod answers;
 mod https;
+pub mod name;
 mod network;
 pub mod self_signed;
 pub mod signed_request;

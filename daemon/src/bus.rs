@@ -18,12 +18,14 @@ mod act;
 pub mod admission;
 pub mod agents;
 mod cards;
+mod discovery;
 mod doctor;
 mod job;
 mod log;
 mod mail;
 mod manager;
 pub(crate) mod screen;
+mod succession;
 pub mod views;
 
 use admission::Admission;
@@ -99,6 +101,11 @@ pub async fn publish(
                     jobs.insert(number);
                 }
             }
+        }
+        if revision > 0
+            && let Err(problem) = desk.end_overtaken().await
+        {
+            tracing::warn!(%problem, "renewals that are not needed any more go on");
         }
         let text = |ids: BTreeSet<ItemId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
         if !there.is_empty() {

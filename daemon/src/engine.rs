@@ -452,6 +452,8 @@ impl Loaded {
         let Some(job) = self.state.world.job(number) else { return };
         if job.phase == Phase::Done {
             self.say(Publication::Noticed(job.start.identity, "renewed", Level::Notice));
+        } else if job.phase == Phase::Overtaken {
+            self.say(Publication::Noticed(job.start.identity, "renewed-elsewhere", Level::Notice));
         } else if job.problem().is_some() {
             self.say(Publication::Noticed(job.start.identity, "problem", Level::Warning));
         }

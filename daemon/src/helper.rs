@@ -86,7 +86,7 @@ impl Helper {
     }
 
     /// Looks at the first private key in a PEM or DER file: PKCS#8 (plain or encrypted), PKCS#1 or SEC 1, alone or beside
-    /// certificates. [`HelperError::SecretNeeded`] if it is encrypted and there is no secret.
+    /// certificates, or PKCS#12. [`HelperError::SecretNeeded`] if it is encrypted and there is no secret.
     pub async fn inspect_key(&self, path: &Path, secret: Option<&Secret>) -> Result<InspectedKey, HelperError> {
         self.ask(&Request::InspectKey { path: path.into(), secret: secret.is_some() }, secret.as_slice()).await
     }

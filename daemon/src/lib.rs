@@ -13,6 +13,7 @@ pub mod journal;
 pub mod mail;
 pub mod programmes;
 mod random;
+pub mod rehearsal;
 pub mod runner;
 pub mod scope;
 pub mod service;

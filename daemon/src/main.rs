@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use obnova_core::Programme;
+use obnovad::bus::admission::Admission;
 use obnovad::cards::{modules, readers::Readers};
-use obnovad::clock::SystemClock;
+use obnovad::clock::{Clock, SystemClock};
 use obnovad::config::{self, Settings};
 use obnovad::helper::Helper;
 use obnovad::mail::Resolver;
+use obnovad::rehearsal::{RehearsalError, Stage};
 use obnovad::scope::Scope;
-use obnovad::{Parts, RunError, programmes, run, service};
+use obnovad::{Parts, RunError, programmes, rehearsal, run, service};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
@@ -30,6 +33,7 @@ struct Arguments {
     state_dir: Option<PathBuf>,
     bus: Option<String>,
     check: bool,
+    rehearse: Option<String>,
     help: bool,
     version: bool,
 }
@@ -45,6 +49,7 @@ impl Arguments {
                 Long("config") => arguments.config = Some(line.value()?.into()),
                 Long("state-dir") => arguments.state_dir = Some(line.value()?.into()),
                 Long("bus") => arguments.bus = Some(line.value()?.string()?),
+                Long("rehearse") => arguments.rehearse = Some(line.value()?.string()?),
                 Long("check") => arguments.check = true,
                 Short('h') | Long("help") => arguments.help = true,
                 Short('V') | Long("version") => arguments.version = true,
@@ -68,12 +73,16 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let Err(error) = start(arguments) else { return ExitCode::SUCCESS };
-    match error.downcast_ref::<RunError>() {
-        Some(error) => {
-            let advice = service::advice(&error.problem());
-            complain(&advice.sentence, &advice.hint);
-        }
-        None => complain(&format!("{error:#}"), ""),
+    let problem = match (error.downcast_ref::<RunError>(), error.downcast_ref::<RehearsalError>()) {
+        (Some(error), _) => Some(error.problem()),
+        (None, Some(error)) => Some(error.problem()),
+        (None, None) => None,
+    };
+    if let Some(problem) = problem {
+        let advice = service::advice(&problem);
+        complain(&advice.sentence, &advice.hint);
+    } else {
+        complain(&format!("{error:#}"), "");
     }
     ExitCode::FAILURE
 }
@@ -114,6 +123,9 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     log(&settings);
+    if let Some(name) = arguments.rehearse {
+        return rehearse(&name, programmes);
+    }
     obnova_secret::footprint::give_back_soon();
     obnova_secret::process::harden().context("the process cannot be protected")?;
     let state_dir = match arguments.state_dir {
@@ -152,6 +164,44 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
             idle_exit: (scope == Scope::User).then_some(IDLE_EXIT),
         };
         Ok(run(parts, stop).await?)
+    })
+}
+
+/// Plays a programme through for whoever holds the other end of standard input, and leaves nothing behind.
+fn rehearse(name: &str, programmes: Vec<Programme>) -> anyhow::Result<()> {
+    obnova_secret::process::harden().context("the process cannot be protected")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        // Ctrl-C at the terminal is meant for whoever has started this, who then leaves.
+        let _interrupts = signal(SignalKind::interrupt())?;
+        let helper = Helper::at(helper_program()?);
+        let clock = SystemClock::new()?;
+        let stage = Stage::set(&std::env::temp_dir(), name, programmes, &helper, clock.now().to_utc()).await?;
+        let parts = Parts {
+            connection: rehearsal::connection().await?,
+            bus_name: None,
+            state_dir: stage.state_dir(),
+            settings: Settings { watch: vec![stage.place.clone()], ..Settings::default() },
+            programmes: vec![stage.programme.clone()],
+            clock: Arc::new(clock),
+            helper,
+            // No mail belongs to a rehearsal.
+            resolver: Resolver::new(Settings::default().mail.resolver),
+            readers: None,
+            modules: Vec::new(),
+            household: Scope::User.household(),
+            admission: Admission::Peer,
+            idle_exit: None,
+        };
+        let stop = async move {
+            let _ = terminate.recv().await;
+        };
+        match run(parts, stop).await {
+            // Whoever has rehearsed has gone: it is over.
+            Ok(()) | Err(RunError::BusLost) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     })
 }
 

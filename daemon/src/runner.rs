@@ -26,6 +26,7 @@ use crate::shares;
 use crate::stores::Surveyor;
 
 mod at_card;
+pub(crate) mod backup;
 mod halt;
 mod retry;
 pub(crate) mod sitting;
@@ -114,6 +115,11 @@ impl Runner {
     /// What a renewal would do, as the person would be asked about it; nothing is changed.
     pub async fn plan(&self, start: Start, whom: Requester) -> Result<QuestionView, Problem> {
         steps::plan(&self.tools, start, whom).await
+    }
+
+    /// Copies a certificate and its key into a new file.
+    pub(crate) async fn back_up(&self, what: &backup::Backup, whom: &Requester) -> Result<(), Problem> {
+        backup::copy(&self.tools, what, whom).await
     }
 
     /// Whether a job is being driven.

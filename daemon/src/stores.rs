@@ -170,6 +170,18 @@ impl Surveyor {
         Ok(Sighting { place: place.clone(), stamp, sight: Some(sight), der })
     }
 
+    /// Looks into places once, without watching them: what is there, as it is now.
+    pub async fn look_once(&self, roots: Vec<Place>) -> io::Result<Vec<Sighting>> {
+        let mut survey = Box::new(Survey::new(Vec::new())?);
+        let mut dirt = Dirt::default();
+        for root in roots {
+            eyes::whole(&mut dirt, &root);
+            survey.add_root(root);
+        }
+        let looked = look(survey, dirt, &self.helper).await;
+        looked.map(|(_, sightings)| sightings).map_err(io::Error::other)
+    }
+
     /// Forgets what was known of a place, so that the next look tells of it.
     pub async fn forget(&self, place: Place) {
         // Without the task nothing is known.

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Duration, Utc};
 use obnova_core::Certificate;
+use obnovad::authorities::name;
 use obnovad::authorities::self_signed::{Request, answers, assemble};
 use openssl::asn1::Asn1Time;
 use openssl::ec::{EcGroup, EcKey};
@@ -64,8 +65,9 @@ fn old(key: &PKey<Private>, extended: bool) -> Vec<u8> {
 fn renew(old: &[u8], key: &PKey<Private>, not_after: DateTime<Utc>, digest: MessageDigest) -> Vec<u8> {
     let public_key = key.public_key_to_der().expect("DER");
     let not_before = DateTime::from_timestamp(Utc::now().timestamp(), 0).expect("a time");
-    let request =
-        Request { old, public_key: &public_key, serial: [0xff; 16], not_before, not_after }.encode().expect("a request");
+    let request = Request { old, public_key: &public_key, serial: [0xff; 16], not_before, not_after, subject: None }
+        .encode()
+        .expect("a request");
     let signature = Signer::new(digest, key).expect("a signer").sign_oneshot_to_vec(&request).expect("a signature");
     let certificate = assemble(&request, &signature).expect("a certificate");
     assert!(answers(&certificate, &request));
@@ -130,8 +132,37 @@ fn what_is_no_certificate_is_refused() {
     let key = rsa().public_key_to_der().expect("DER");
     let now = Utc::now();
     for old in [&b""[..], b"\x30\x00", &[0x30; 400]] {
-        let request = Request { old, public_key: &key, serial: [1; 16], not_before: now, not_after: now };
+        let request = Request { old, public_key: &key, serial: [1; 16], not_before: now, not_after: now, subject: None };
         assert!(request.encode().is_err());
     }
     assert!(assemble(b"\x30\x00", b"x").is_err());
+}
+
+#[test]
+fn another_name_is_what_openssl_would_have_made() {
+    let attributes = [("C", "DE"), ("O", "Kanzlei Nová, s. r. o."), ("CN", "Anna Nová")];
+    let mut expected = X509NameBuilder::new().expect("a name");
+    for (key, value) in attributes {
+        expected.append_entry_by_text(key, value).expect("an entry");
+    }
+    let made = name::encode(&attributes).expect("a name");
+    assert_eq!(made, expected.build().to_der().expect("DER"));
+    assert_eq!(Certificate::name_text(&made).expect("a name"), "CN=Anna Nová,O=Kanzlei Nová\\, s. r. o.,C=DE");
+    assert!(name::encode(&[("X", "y")]).is_err() && name::encode(&[("C", "Č")]).is_err());
+
+    let key = curve(Nid::X9_62_PRIME256V1);
+    let (old, public_key) = (old(&key, true), key.public_key_to_der().expect("DER"));
+    let now = Utc::now();
+    let request =
+        Request { old: &old, public_key: &public_key, serial: [1; 16], not_before: now, not_after: now, subject: Some(&made) };
+    let request = request.encode().expect("encoded");
+    let mut signer = Signer::new(MessageDigest::sha256(), &key).expect("a signer");
+    let signature = signer.sign_oneshot_to_vec(&request).expect("signed");
+    let certificate = assemble(&request, &signature).expect("assembled");
+    let parsed = X509::from_der(&certificate).expect("a certificate");
+    for shown in [parsed.subject_name(), parsed.issuer_name()] {
+        assert_eq!(shown.to_der().expect("DER"), made);
+    }
+    let expected = Certificate::holder_with_subject(&old, &made).expect("a certificate");
+    assert_eq!(Certificate::from_der(&certificate).expect("a certificate").holder, expected);
 }

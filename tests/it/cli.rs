@@ -3,6 +3,7 @@
 mod cards;
 mod daemon;
 mod looking;
+mod outward;
 mod renewing;
 mod strangers;
 mod terminal;
@@ -28,7 +29,7 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     /// All of it, as snapshots keep it.
-    fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         format!("exit {}\n--- out\n{}--- err\n{}", self.ending as u8, self.out, self.err)
     }
 }
@@ -52,6 +53,7 @@ async fn run_at(
         err: &mut err,
         text: Arc::new(text()),
         now: now(),
+        colour: false,
         terminal,
         connection: Some(connection.clone()),
         interrupted,

@@ -13,8 +13,10 @@ mod mishaps;
 mod parcel;
 #[cfg(feature = "peers")]
 mod peers;
+mod rehearsal;
 mod renewal;
 mod secrecy;
+mod succession;
 mod time;
 mod tray;
 mod warn;

@@ -7,6 +7,7 @@ mod install;
 mod memory;
 mod nginx;
 mod piv;
+mod shells;
 mod system;
 mod tokens;
 mod twins;

@@ -1,6 +1,7 @@
 //! Renewals over the real programs: what is asked, what comes of it, where it lies, what becomes of the old.
 
 mod kinds;
+mod mailbox;
 mod places;
 mod questions;
 mod story;

@@ -243,3 +243,20 @@ fn time(moment: &Asn1TimeRef) -> String {
     let seconds = i64::from(since.days) * 86_400 + i64::from(since.secs);
     DateTime::from_timestamp(seconds, 0).expect("a time").to_rfc3339_opts(SecondsFormat::Secs, true)
 }
+
+#[tokio::test]
+async fn a_warning_is_put_off_until_then() {
+    let scene = Scene::set().await;
+    let _daemon = scene.start().await;
+    let place = Form::PemPair.watched(&scene, &Recipe::new("Anna Nová").make()).await;
+    let item = scene.item("the certificate", |item| item.place.as_ref() == Some(&place)).await;
+    scene.obnova(&["snooze", "anna", "--until", "2d"]).await.ends(0);
+    let log = scene.obnova(&["log", "--json"]).await.ends(0).json();
+    let last = log.as_array().and_then(|log| log.last()).expect("a record");
+    assert_eq!((&last["event"], &last["item"]), (&json!("snoozed"), &json!(item.id)));
+    // What has not been warned of cannot be put off.
+    let later = scene.write("later.crt", Recipe::new("Berta").days_left(200).make().pem());
+    scene.watch(&later, None).await;
+    scene.obnova(&["snooze", "berta", "--until", "2d"]).await.ends(1);
+    scene.obnova(&["snooze", "anna", "--until", "2020-01-01"]).await.ends(2);
+}

@@ -8,6 +8,7 @@ wants dbus-user-session test -e /usr/lib/systemd/user/dbus.socket
 wants_desktop
 wants nginx-light test -x /usr/sbin/nginx
 wants polkitd test -x /usr/lib/polkit-1/polkitd
+wants_shells
 wants_tokens
 wants_cards
 # A dump of a running process, as root makes one.

@@ -69,6 +69,13 @@ wants_desktop() {
     wants dbus-daemon command -v dbus-daemon
 }
 
+# Shells that complete command lines, and a parser of calendars.
+wants_shells() {
+    wants zsh command -v zsh
+    wants fish command -v fish
+    wants python3-icalendar /usr/bin/python3 -c 'import icalendar'
+}
+
 # The card in software, the reader that it is put into, and others who speak with cards.
 wants_cards() {
     wants_to_build

@@ -7,8 +7,8 @@ use obnova_api::{LogView, PAGE};
 use zbus::zvariant::Value;
 
 use crate::ending::{Ending, Failure};
+use crate::moment::since;
 use crate::session::{Session, dictionary, read};
-use crate::since::since;
 
 /// How many lines stand before those that are added, unless told.
 const BEFORE_FOLLOWING: u32 = 10;

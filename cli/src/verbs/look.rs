@@ -8,7 +8,7 @@ use zbus::zvariant::Value;
 use crate::ending::{Ending, Failure};
 use crate::find::{self, needs_person};
 use crate::session::{Session, dictionary, read};
-use crate::table;
+use crate::table::{self, Colour};
 
 /// How many items `status` names.
 const STATUS_ITEMS: u32 = 5;
@@ -117,7 +117,16 @@ pub(crate) fn items_table(session: &mut Session<'_>, items: &[ItemView]) -> Resu
             session.text.next_step(item, session.now).unwrap_or_else(|| "–".to_owned()),
         ]
     }));
-    for line in table::lines(&rows) {
+    let colour = |row: usize, column: usize| {
+        let item = items.get(row.checked_sub(1)?).filter(|_| session.colour && column == 1)?;
+        match Level::of(&item.level) {
+            Level::Ok => Some(Colour::Green),
+            Level::Notice => None,
+            Level::Warning => Some(Colour::Yellow),
+            Level::Critical => Some(Colour::Red),
+        }
+    };
+    for line in table::painted(&rows, colour) {
         session.line(&line)?;
     }
     Ok(())
@@ -169,7 +178,7 @@ async fn needs_attention(session: &mut Session<'_>, status: &StatusView, first: 
 }
 
 /// When it ends, and how far away that is.
-fn ends(session: &Session<'_>, item: &ItemView) -> String {
+pub(crate) fn ends(session: &Session<'_>, item: &ItemView) -> String {
     match item.not_after.as_ref().or(item.deadline.as_ref()) {
         Some(end) => session.text.say(
             "cli-ends",

@@ -1,7 +1,8 @@
-//! `renew`, `resume`, `cancel`: what starts a renewal, goes on with it, ends it.
+//! `renew`, `adopt`, `resume`, `cancel`, `backup`: what starts a renewal, goes on with it, ends it; and a copy of what there is.
 
 mod follow;
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use obnova_api::dict::{Dictionary, to_json};
@@ -44,6 +45,39 @@ pub(crate) async fn plan(session: &mut Session<'_>, id: Option<&str>, to: Option
     for line in question.body.lines() {
         session.line(line)?;
     }
+    Ok(Ending::Done)
+}
+
+/// Has a certificate that exists already take the place of an item's. Stays: there is nothing to wait for but answers.
+pub(crate) async fn adopt(session: &mut Session<'_>, id: &str, written: &OsStr) -> Result<Ending, Failure> {
+    let uri = place::uri(written, &std::env::current_dir()?);
+    let item = find::to_renew(session, Some(id)).await?;
+    let options = Options { to: Some(uri), ..Options::default() };
+    begin(session, &item, "adopt", &options, true).await
+}
+
+/// Copies a certificate and its key into a new file under a password of its own.
+pub(crate) async fn backup(session: &mut Session<'_>, id: &str, to: &Path) -> Result<Ending, Failure> {
+    let to = place::target(to, &std::env::current_dir()?)?;
+    let item = find::to_renew(session, Some(id)).await?;
+    let options = Options { to: Some(to.clone()), ..Options::default() };
+    let agent = Registered::at_hand(session).await?;
+    let manager = session.door.manager.clone();
+    let ending = tokio::select! {
+        done = manager.act(&item.id, "backup", &options) => done.map_err(|error| Failure::from(error).of(&item.name)).map(Some),
+        () = &mut session.interrupted => Ok(None),
+    };
+    agent.leave().await;
+    if ending?.is_none() {
+        return Ok(Ending::Failed);
+    }
+    if session.door.json {
+        session.json(&serde_json::json!({ "id": item.id, "to": to }))?;
+    } else {
+        session.line(&to)?;
+    }
+    let told = session.text.say("cli-backed-up", &[("name", &item.name)]);
+    session.tell(&told)?;
     Ok(Ending::Done)
 }
 
@@ -95,7 +129,7 @@ impl Job {
 }
 
 /// Starts a job or goes on with it, and stays if that is wanted.
-async fn begin(
+pub(crate) async fn begin(
     session: &mut Session<'_>,
     item: &ItemView,
     action: &str,

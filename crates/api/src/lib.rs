@@ -12,7 +12,7 @@ pub use error::{ERROR_PREFIX, Error, Result};
 pub use proxy::{AgentProxy, ChangedStream, JobProxy, ManagerProxy, NoticedStream, RemovedStream};
 pub use view::{
     AgentOptions, CardView, CertificateView, CheckView, ItemView, JobView, LetterView, Level, LogView, NextStepView, Options,
-    ProblemView, QuestionView, ReasonView, RulesView, SpotView, StatusView, StepView,
+    ProblemView, ProgrammeView, QuestionView, ReasonView, RulesView, SpotView, StatusView, StepView,
 };
 
 /// The well-known bus name of the daemon, on the session bus (user scope) or the system bus (system scope).
@@ -32,3 +32,9 @@ pub const MANAGER_XML: &str = include_str!("../introspection/org.obnova.Manager1
 pub const JOB_XML: &str = include_str!("../introspection/org.obnova.Job1.xml");
 /// The introspection data of `org.obnova.Agent1`, as clients serve it.
 pub const AGENT_XML: &str = include_str!("../introspection/org.obnova.Agent1.xml");
+
+/// What protects the file of a rehearsal, for a programme that wants at least so many characters: nothing secret, and told to
+/// whoever rehearses.
+pub fn rehearsal_secret(min: u32) -> String {
+    "1234".chars().cycle().take(min.max(4) as usize).collect()
+}

@@ -8,7 +8,7 @@ use zbus::zvariant::{OwnedFd, OwnedObjectPath};
 
 use crate::dict::Dictionary;
 use crate::error::Error;
-use crate::view::{AgentOptions, CheckView, ItemView, LetterView, LogView, Options, QuestionView, StatusView};
+use crate::view::{AgentOptions, CheckView, ItemView, LetterView, LogView, Options, ProgrammeView, QuestionView, StatusView};
 
 /// `org.obnova.Manager1`, at [`crate::MANAGER_PATH`].
 #[zbus::proxy(interface = "org.obnova.Manager1", default_service = "org.obnova.Daemon1", default_path = "/org/obnova")]
@@ -51,6 +51,16 @@ pub trait Manager {
     /// Watches the places of this item no longer.
     #[zbus(allow_interactive_auth)]
     fn unwatch(&self, id: &str) -> Result<(), Error>;
+
+    /// Looks for certificates where people have them, and shows those that nobody looks after, as items of the kind `found`. Nothing
+    /// is watched by that.
+    fn discover(&self) -> Result<Vec<ItemView>, Error>;
+
+    /// How certificates are renewed, in the order in which programmes are asked whether one is theirs.
+    fn programmes(&self) -> Result<Vec<ProgrammeView>, Error>;
+
+    /// Reads the text of a programme, and changes nothing. `file` names it in the error, which says where the mistake is.
+    fn check_programme(&self, file: &str, text: &str) -> Result<ProgrammeView, Error>;
 
     /// The daemon's health.
     fn status(&self) -> Result<StatusView, Error>;

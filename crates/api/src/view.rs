@@ -354,6 +354,32 @@ dictionary! {
 }
 
 dictionary! {
+    /// How certificates of one kind are renewed.
+    pub struct ProgrammeView {
+        required {
+            /// Its name.
+            name: String,
+            /// The roles of the certificates that are renewed together.
+            roles: Vec<String>,
+            /// Who issues: `self-signed`, `simulated`, …
+            authority: String,
+            /// What the new key is like: `same` as the old one's, or its kind.
+            key: String,
+            /// What a new secret must look like.
+            secret: RulesView,
+            /// The steps, in order.
+            steps: Vec<String>,
+            /// The mailboxes whose visiting cards are configured.
+            visiting_cards: Vec<String>,
+        }
+        optional {
+            /// Days of validity; absent: as many as the old certificate had, or as the authority gives.
+            validity_days: u32,
+        }
+    }
+}
+
+dictionary! {
     /// A question to a person. It names an item, never a certificate.
     pub struct QuestionView {
         required {
@@ -407,7 +433,7 @@ dictionary! {
     /// What may be said with `Act` and `Watch`.
     pub struct Options {
         optional {
-            /// `renew`: path of the new file.
+            /// `renew` and `backup`: path of the new file. `adopt`: the place of the certificate, an URI.
             to: String,
             /// `snooze`: until when, RFC 3339.
             until: String,

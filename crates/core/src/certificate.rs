@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::x509::X509Name;
 
 mod algorithm;
 mod name;
@@ -14,6 +15,7 @@ mod policies;
 mod texts;
 
 pub use algorithm::KeyAlgorithm;
+pub use name::{attribute_text, attribute_texts};
 pub use policies::Policies;
 pub use texts::Texts;
 
@@ -170,6 +172,24 @@ impl Certificate {
             authority,
             usage,
         })
+    }
+
+    /// The string form (RFC 4514) of a `Name` (DER).
+    pub fn name_text(name: &[u8]) -> Result<String, CertificateError> {
+        let (_, parsed) = X509Name::from_der(name).map_err(|error| CertificateError::Malformed(error.to_string()))?;
+        Ok(name::rfc4514(&parsed))
+    }
+
+    /// The holder of a certificate like this one (DER) whose subject is another: DER of its `Name`.
+    pub fn holder_with_subject(der: &[u8], subject: &[u8]) -> Result<Fingerprint, CertificateError> {
+        let (_, parsed) = X509Certificate::from_der(der).map_err(|error| CertificateError::Malformed(error.to_string()))?;
+        let mut holder = Sha256::new_with_prefix(subject);
+        let names = parsed
+            .extensions()
+            .iter()
+            .filter(|extension| matches!(extension.parsed_extension(), ParsedExtension::SubjectAlternativeName(_)));
+        names.for_each(|names| holder.update(names.value));
+        Ok(Fingerprint(holder.finalize().into()))
     }
 
     /// DER of the `SubjectPublicKeyInfo` in the DER of a certificate.

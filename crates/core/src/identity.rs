@@ -17,12 +17,17 @@ pub struct Member<'world> {
 }
 
 /// The id of the identity that a certificate belongs to: those of one programme and one holder (subject and alternative
-/// names). Without a programme, the issuer tells identities apart, too.
+/// names), or of one mailbox. Without a programme, the issuer tells identities apart, too.
 ///
 /// `card`: where its key is, if that is on a card; two cards of one person are two identities. Certificates of a programme with
 /// several roles, which stand together on one card, may differ in their alternative names: the name of their holder unites them.
 pub fn id_of(salt: &str, programme: Option<&Programme>, certificate: &Certificate, card: Option<&Place>) -> ItemId {
     let holder: &[u8] = &certificate.holder.0;
+    // A mailbox stays what it is when its visiting card changes.
+    let mailbox = programme.and_then(|programme| programme.visiting_card_of(certificate));
+    if let (Some(programme), Some(card)) = (programme, mailbox) {
+        return ItemId::derive(salt, &[b"mailbox", programme.name.as_bytes(), card.mailbox.as_bytes()]);
+    }
     match (programme, card) {
         (Some(programme), Some(card)) if programme.matching.len() > 1 => {
             let parts = [programme.name.as_bytes(), card.as_str().as_bytes(), certificate.name().as_bytes()];

@@ -3,7 +3,6 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::card::Spot;
 use crate::certificate::{Fingerprint, KeyAlgorithm};
 use crate::item::ItemId;
 use crate::place::Place;
@@ -13,11 +12,12 @@ use crate::programme::InstallRule;
 
 mod bytes;
 mod files;
+mod found;
+mod keys;
 
 pub use bytes::Bytes;
 pub use files::{InstallFile, Replaced};
-
-mod found;
+pub use keys::{Home, NewKey, Reservation};
 
 /// What a renewal is about, frozen when it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct Start {
     pub plan: Plan,
     /// The certificates that are renewed together or not at all, one for each role; never none.
     pub old: Vec<Old>,
-    /// Where the person wants the new file, if they said so.
+    /// Where the person wants the new file, if they said so; where nothing is made, where the new certificate lies already.
     pub to: Option<Place>,
     /// The user who started it; `None` when a script of the system did.
     pub uid: Option<u32>,
@@ -55,40 +55,6 @@ pub struct Old {
     pub place: Place,
     /// Its end of validity.
     pub not_after: DateTime<Utc>,
-}
-
-/// A key that is to be made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NewKey {
-    /// Its kind.
-    pub algorithm: KeyAlgorithm,
-    /// The place of which it and its certificate become part.
-    pub place: Place,
-    /// Where it comes into being.
-    pub home: Home,
-}
-
-/// Where a key comes into being.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Home {
-    /// In this file of the job's own directory.
-    File(String),
-    /// On a card.
-    Card(Reservation),
-}
-
-/// What is set aside on a card for a new key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reservation {
-    /// Where the new key is made.
-    pub spot: Spot,
-    /// Where the old key is.
-    pub old: Spot,
-    /// Where the old key goes when the new one takes its spot; `None`: both stay where they are.
-    pub archive: Option<Spot>,
-    /// What other programs show, where the card keeps such a name.
-    pub label: String,
 }
 
 /// What happened to a job.
@@ -118,6 +84,11 @@ pub enum JobEvent {
     Resumed {},
     /// Somebody said to stop.
     Cancelled {},
+    /// Another certificate has taken the old one's place: nothing is to be renewed any more.
+    Overtaken {
+        /// That certificate.
+        by: Fingerprint,
+    },
 }
 
 /// What is about to be done. Never holds a secret.
@@ -183,6 +154,9 @@ pub enum Outcome {
         keys: Vec<NewKey>,
         /// They are protected by a secret.
         protected: bool,
+        /// DER of the `Name` that the new certificates bear instead of the old ones'.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<Bytes>,
     },
     /// The person said yes.
     Consent {},
@@ -289,6 +263,8 @@ pub enum Phase {
     Done,
     /// A person ended it.
     Cancelled,
+    /// What it was to renew was renewed elsewhere.
+    Overtaken,
     /// What was written about it contradicts itself; it is left alone.
     Quarantined(String),
 }
@@ -381,6 +357,9 @@ impl Job {
                         self.made.push(place.clone());
                     }
                 }
+                if let (Intent::RetireOld { place }, false) = (intent, self.start.plan.makes_keys()) {
+                    self.made.push(place.clone());
+                }
                 self.outcomes.push(outcome.clone());
                 if self.step().is_some() { Phase::Ready } else { Phase::Done }
             }
@@ -393,6 +372,9 @@ impl Job {
             (Phase::Waiting(_, intent), JobEvent::Resumed {}) => intent.clone().map_or(Phase::Ready, Phase::Intended),
             (Phase::Ready | Phase::Intended(_) | Phase::Waiting(..), JobEvent::Cancelled {}) if self.may_cancel() => {
                 Phase::Cancelled
+            }
+            (Phase::Ready | Phase::Intended(_) | Phase::Waiting(..), JobEvent::Overtaken { .. }) if self.may_be_overtaken() => {
+                Phase::Overtaken
             }
             _ => return Err(IllegalEvent { event: event.describe(), phase: self.describe() }),
         };
@@ -455,9 +437,14 @@ impl Job {
         !(begun && self.preflight().is_some_and(|(keys, _)| keys.iter().any(moves)))
     }
 
+    /// Whether it ends when what it renews has been renewed elsewhere: not once its own certificate is on the way to its place.
+    pub fn may_be_overtaken(&self) -> bool {
+        self.start.plan.makes_keys() && !self.installing && !self.is_ended()
+    }
+
     /// Whether nothing will happen to it any more.
     pub fn is_ended(&self) -> bool {
-        matches!(self.phase, Phase::Done | Phase::Cancelled | Phase::Quarantined(_))
+        matches!(self.phase, Phase::Done | Phase::Cancelled | Phase::Overtaken | Phase::Quarantined(_))
     }
 
     /// The state as views say it.
@@ -468,6 +455,7 @@ impl Job {
             Phase::Waiting(..) => "waiting",
             Phase::Done => "done",
             Phase::Cancelled => "cancelled",
+            Phase::Overtaken => "superseded",
             Phase::Quarantined(_) => "quarantined",
         }
     }
@@ -531,6 +519,7 @@ impl JobEvent {
             Self::Failed { step, problem } => format!("{step} failed with {}", problem.kind()),
             Self::Resumed {} => "resumed".into(),
             Self::Cancelled {} => "cancelled".into(),
+            Self::Overtaken { .. } => "overtaken".into(),
         }
     }
 }

@@ -100,6 +100,9 @@ impl fmt::Display for Step {
 #[serde(try_from = "Vec<Step>", into = "Vec<Step>")]
 pub struct Plan(Vec<Step>);
 
+/// The steps by which what exists already takes the place of the old: nothing is made, and nothing moved.
+const ADOPTION: [Step; 4] = [Step::Preflight, Step::Consent, Step::Verify, Step::RetireOld];
+
 /// Why steps are no plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
@@ -125,6 +128,9 @@ pub enum PlanError {
 impl Plan {
     /// Checks an order of steps: each one has what it needs before it, effects happen once, `retire-old` comes last.
     pub fn new(steps: Vec<Step>) -> Result<Self, PlanError> {
+        if steps == ADOPTION {
+            return Ok(Self(steps));
+        }
         for (position, step) in steps.iter().copied().enumerate() {
             let before = &steps[..position];
             if let Some(missing) = step.requires().iter().copied().find(|needed| !before.contains(needed)) {
@@ -150,6 +156,16 @@ impl Plan {
             return Err(PlanError::NotLast);
         }
         Ok(Self(steps))
+    }
+
+    /// The plan by which a certificate that exists already, and lies in its place, takes the place of the old one.
+    pub fn adoption() -> Self {
+        Self(ADOPTION.into())
+    }
+
+    /// Whether a new key comes into being.
+    pub fn makes_keys(&self) -> bool {
+        self.0.contains(&Step::GenerateKeys)
     }
 
     /// The steps.
@@ -184,6 +200,16 @@ mod tests {
     }
 
     #[test]
+    fn what_exists_is_judged_before_it_replaces() {
+        let adoption = Plan::adoption();
+        assert!(!adoption.makes_keys());
+        assert_eq!(Plan::new(adoption.steps().to_vec()), Ok(adoption.clone()));
+        let mut unjudged = adoption.steps().to_vec();
+        unjudged.retain(|step| *step != Step::Verify);
+        assert!(Plan::new(unjudged).is_err());
+    }
+
+    #[test]
     fn the_old_is_never_retired_early() {
         use Step::{Consent, GenerateKeys, Install, Preflight, Request, RetireOld, Verify};
         assert_eq!(
@@ -200,7 +226,10 @@ mod tests {
         #[test]
         fn whatever_is_accepted_keeps_the_order_of_effects(steps in proptest::collection::vec(0_usize..Step::ALL.len(), 0..12)) {
             let steps: Vec<Step> = steps.into_iter().map(|index| Step::ALL[index]).collect();
-            if let Ok(plan) = Plan::new(steps) {
+            if let Ok(plan) = Plan::new(steps)
+                && plan != Plan::adoption()
+            {
+                prop_assert!(plan.makes_keys());
                 let at = |step| plan.steps().iter().position(|other| *other == step).expect("in the plan");
                 prop_assert!(at(Step::GenerateKeys) < at(Step::Request));
                 prop_assert!(at(Step::Consent) < at(Step::GenerateKeys));

@@ -63,6 +63,16 @@ problems! {
     AlreadyRenewed {},
     /// The job is not waiting for anything.
     NotWaiting { job: String },
+    /// Nothing there takes the place of the item's certificate: none of its holder that is newer, with its key.
+    NoSuccessor { path: String },
+    /// The key lies on a card, which gives it to nobody.
+    KeyOnCard { card: String },
+    /// A mistake in a programme.
+    ProgrammeMistake { file: String, line: String, column: String, message: String },
+    /// This programme cannot be rehearsed yet.
+    NoRehearsal { name: String },
+    /// No programme is called so.
+    NoSuchProgramme { name: String },
     // --- the person ---
     /// The person (or a script's answers) said no.
     Refused {},

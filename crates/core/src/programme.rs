@@ -13,12 +13,19 @@ use crate::plan::{Plan, Step};
 
 mod authority;
 mod consumer;
+mod visiting_card;
 
 pub use authority::{Address, Anchors, Authority, Remote, Resend};
 pub use consumer::Consumer;
+pub use visiting_card::VisitingCard;
 
 /// The programmes that come with Obnova: file name and text.
-pub const BUILT_IN: &[(&str, &str)] = &[("self-signed.toml", include_str!("programmes/self-signed.toml"))];
+///
+/// What is about fewer certificates stands before what is about more: the first programme that fits is meant.
+pub const BUILT_IN: &[(&str, &str)] = &[
+    ("vps-postfach.toml", include_str!("programmes/vps-postfach.toml")),
+    ("self-signed.toml", include_str!("programmes/self-signed.toml")),
+];
 
 /// The built-in programmes, read and checked.
 ///
@@ -50,6 +57,31 @@ pub struct Programme {
     pub consumers: Vec<Consumer>,
     /// The steps, in order.
     pub plan: Plan,
+    /// What has ended is still good for.
+    pub expired: Expired,
+    /// The visiting cards of the mailboxes whose certificates it renews, where it asks for some.
+    pub visiting_cards: Vec<VisitingCard>,
+}
+
+/// What a certificate is still good for when it has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expired {
+    /// For nothing.
+    #[default]
+    Ended,
+    /// What others send still arrives and is opened; nothing can be sent.
+    ReceiveOnly,
+}
+
+impl Expired {
+    /// The word for the state of such a certificate.
+    pub fn state(self) -> &'static str {
+        match self {
+            Self::Ended => "expired",
+            Self::ReceiveOnly => "receive-only",
+        }
+    }
 }
 
 /// Which certificates a programme renews in one role. Everything that is said must hold.
@@ -64,6 +96,9 @@ pub struct Matching {
     pub issuer: Option<String>,
     /// Its `KeyUsage` says nonRepudiation (contentCommitment), or does not (RFC 5280 section 4.2.1.3).
     pub non_repudiation: Option<bool>,
+    /// It is of a mailbox whose visiting card is configured.
+    #[serde(default)]
+    pub visiting_card: bool,
 }
 
 impl Matching {
@@ -133,6 +168,19 @@ pub enum AlgorithmRule {
     P384,
 }
 
+impl fmt::Display for AlgorithmRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Same => "same",
+            Self::Rsa2048 => "rsa-2048",
+            Self::Rsa3072 => "rsa-3072",
+            Self::Rsa4096 => "rsa-4096",
+            Self::P256 => "p-256",
+            Self::P384 => "p-384",
+        })
+    }
+}
+
 impl AlgorithmRule {
     /// The kind of key that takes the old one's place; `None` where Obnova makes none that would be as strong.
     pub fn successor(self, old: KeyAlgorithm) -> Option<KeyAlgorithm> {
@@ -165,6 +213,11 @@ pub struct SecretRule {
 }
 
 impl SecretRule {
+    /// A password of any form, but one.
+    pub fn any_password() -> Self {
+        Self { kind: SecretKind::Password, min_length: 1, max_length: 255, digits_only: false, new: NewSecret::Ask }
+    }
+
     /// Whether a new secret of these characters may be used.
     pub fn permits(&self, secret: &str) -> bool {
         let length = secret.chars().count();
@@ -241,23 +294,22 @@ struct Source {
     #[serde(default)]
     consumers: Vec<Spanned<Consumer>>,
     steps: Spanned<Vec<Step>>,
+    #[serde(default)]
+    expired: Expired,
+}
+
+/// What an administrator or a person adds to a programme.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Overlay {
+    visiting_card: Option<Spanned<VisitingCard>>,
 }
 
 impl Programme {
     /// Reads a programme; `file` names it in errors.
     pub fn parse(file: &str, text: &str) -> Result<Self, ProgrammeError> {
-        let error = |offset: usize, message: String| {
-            let before = text.get(..offset).unwrap_or(text);
-            let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-            ProgrammeError {
-                file: file.to_owned(),
-                line: before.matches('\n').count() + 1,
-                column: before[line_start..].chars().count() + 1,
-                message,
-            }
-        };
-        let source: Source = toml::from_str(text)
-            .map_err(|failure| error(failure.span().map_or(0, |span| span.start), failure.message().trim().to_owned()))?;
+        let error = |offset: usize, message: String| mistake(file, text, offset, message);
+        let source: Source = read(file, text)?;
         let at = |span: std::ops::Range<usize>, message: &str| error(span.start, message.to_owned());
 
         let name = source.name.get_ref();
@@ -277,6 +329,9 @@ impl Programme {
         }
         let steps = source.steps.span();
         let plan = Plan::new(source.steps.into_inner()).map_err(|wrong| error(steps.start, wrong.to_string()))?;
+        if !plan.makes_keys() {
+            return Err(error(steps.start, "the step `generate-keys` is expected".to_owned()));
+        }
         if plan.steps().contains(&Step::Submit) != source.authority.get_ref().is_elsewhere() {
             return Err(at(
                 source.authority.span(),
@@ -304,12 +359,50 @@ impl Programme {
             install: source.install,
             consumers: source.consumers.into_iter().map(Spanned::into_inner).collect(),
             plan,
+            expired: source.expired,
+            visiting_cards: Vec::new(),
         })
+    }
+
+    /// Adds what an administrator or a person has written to it; `file` names that in errors, `name` what it is about.
+    pub fn add(&mut self, file: &str, name: &str, text: &str) -> Result<(), ProgrammeError> {
+        let overlay: Overlay = read(file, text)?;
+        let Some(card) = overlay.visiting_card else { return Ok(()) };
+        let at = |message: &str| mistake(file, text, card.span().start, message.to_owned());
+        let asked = self.matching.iter().any(|rule| rule.visiting_card);
+        let checked = if asked { card.get_ref().check() } else { Err("this programme asks for no visiting card") };
+        checked.map_err(at)?;
+        self.visiting_cards.push(VisitingCard { mailbox: name.to_owned(), ..card.get_ref().clone() });
+        Ok(())
     }
 
     /// The role in which it renews certificates like this one; `None`: it does not.
     pub fn role_of(&self, certificate: &Certificate) -> Option<&str> {
-        self.matching.iter().find(|rule| rule.holds(certificate)).map(|rule| rule.role.as_str())
+        let holds =
+            |rule: &&Matching| rule.holds(certificate) && (!rule.visiting_card || self.visiting_card_of(certificate).is_some());
+        self.matching.iter().find(holds).map(|rule| rule.role.as_str())
+    }
+
+    /// The visiting card of the mailbox to which this certificate belongs.
+    pub fn visiting_card_of(&self, certificate: &Certificate) -> Option<&VisitingCard> {
+        self.visiting_cards.iter().find(|card| card.is_of(certificate))
+    }
+}
+
+fn read<T: serde::de::DeserializeOwned>(file: &str, text: &str) -> Result<T, ProgrammeError> {
+    toml::from_str(text).map_err(|failure| {
+        mistake(file, text, failure.span().map_or(0, |span| span.start), failure.message().trim().to_owned())
+    })
+}
+
+fn mistake(file: &str, text: &str, offset: usize, message: String) -> ProgrammeError {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    ProgrammeError {
+        file: file.to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+        message,
     }
 }
 
@@ -319,7 +412,7 @@ mod tests {
 
     use super::*;
 
-    const GOOD: &str = BUILT_IN[0].1;
+    const GOOD: &str = BUILT_IN[1].1;
 
     fn mistake(from: &str, to: &str) -> ProgrammeError {
         assert!(GOOD.contains(from), "the text to break is there");
@@ -367,6 +460,25 @@ mod tests {
         assert_eq!(mistake("min-length = 1", "min-length = 300").message, "`min-length` ≤ `max-length` ≤ 255 is expected");
         assert!(Programme::parse("x.toml", "name = ").is_err());
         assert_eq!(Programme::parse("x.toml", "").expect_err("empty").line, 1);
+    }
+
+    #[test]
+    fn a_visiting_card_makes_a_mailbox_known() {
+        let mut programme = Programme::parse("vps-postfach.toml", BUILT_IN[0].1).expect("no mistake");
+        programme.add("a.toml", "a", "[visiting-card]\nname = \"Anna\"\norganisation = \"O\"\n").expect("no mistake");
+        assert_eq!(programme.visiting_cards[0].attributes(), [("O", "O"), ("CN", "Anna")]);
+        assert_eq!(programme.visiting_cards[0].mailbox, "a");
+        for (bad, line, said) in [
+            ("[visiting-card]\nname = \"\"\n", 1, "1 to 64"),
+            ("[visiting-card]\nnames = \"\"\n", 2, "unknown field"),
+            ("[card]\n", 1, "unknown field"),
+        ] {
+            let error = programme.add("a.toml", "a", bad).expect_err("a mistake");
+            assert!(error.line == line && error.message.contains(said), "{error}");
+        }
+        let mut other = Programme::parse("self-signed.toml", GOOD).expect("no mistake");
+        let error = other.add("a.toml", "a", "[visiting-card]\nname = \"Anna\"\n").expect_err("a mistake");
+        assert_eq!(error.to_string(), "a.toml:1:1: this programme asks for no visiting card");
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod notices;
 mod sights;
 mod slots;
 mod starting;
+mod successors;
 #[cfg(test)]
 mod tests;
 
@@ -314,6 +315,11 @@ impl World {
                 && other.serial() == certificate.serial()
                 && other.issuer() == certificate.issuer()
         })
+    }
+
+    /// The programmes, in the order in which they are asked whether a certificate is theirs.
+    pub fn programmes(&self) -> &[Programme] {
+        &self.programmes
     }
 
     /// The programme of this name.

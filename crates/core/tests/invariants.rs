@@ -19,7 +19,10 @@ const OLD_PLACE: &str = "p12:/m/anna.p12";
 const NEW_PLACE: &str = "p12:/m/anna-2.p12";
 
 fn programmes() -> Vec<Programme> {
-    let programmes = programme::built_in().expect("the built-in programmes are good");
+    let mut programmes = programme::built_in().expect("the built-in programmes are good");
+    for programme in programmes.iter_mut().filter(|programme| programme.matching.iter().any(|rule| rule.visiting_card)) {
+        programme.add("anna.toml", "anna", "[visiting-card]\nname = \"Anna\"\n").expect("a visiting card");
+    }
     assert!(!programmes.is_empty());
     programmes
 }
@@ -79,7 +82,7 @@ fn outcome(step: Step) -> Outcome {
         Step::Preflight => {
             let home = Home::File("key".into());
             let key = NewKey { algorithm: KeyAlgorithm::Rsa(3072), place: place(NEW_PLACE), home };
-            Outcome::Preflight { keys: vec![key], protected: true }
+            Outcome::Preflight { keys: vec![key], protected: true, subject: None }
         }
         Step::Consent => Outcome::Consent {},
         Step::GenerateKeys => Outcome::GenerateKeys { public_key: Bytes(vec![0x30, 1]) },
@@ -481,6 +484,7 @@ fn kind_of(record: &Record) -> usize {
             JobEvent::Failed { .. } => 11,
             JobEvent::Resumed {} => 12,
             JobEvent::Cancelled {} => 13,
+            JobEvent::Overtaken { .. } => 14,
         },
         Record::Letter { .. } => 14,
         Record::LetterTold { .. } => 15,

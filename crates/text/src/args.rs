@@ -29,7 +29,7 @@ impl Text {
                 "place" => place(value),
                 _ => value.clone(),
             };
-            if matches!(name.as_str(), "path" | "id" | "name") {
+            if matches!(name.as_str(), "path" | "id" | "name" | "file") {
                 readable.push((format!("{name}_quoted"), shell_word(value)));
             }
             readable.push((name.clone(), shown));

@@ -12,6 +12,11 @@ impl Text {
         self.word("kind", &item.kind)
     }
 
+    /// Who issues, by which way: "the new key itself".
+    pub fn authority(&self, authority: &str) -> String {
+        self.word("authority", authority)
+    }
+
     /// The item's state: "ends soon", "waiting for your administrator".
     pub fn state(&self, item: &ItemView) -> String {
         let who = item.problem.as_ref().map_or("you", |problem| problem.who.as_str());

@@ -26,6 +26,9 @@ impl Text {
             "renewed" => self.renewed(item, now),
             "problem" => self.in_trouble(item, now),
             "found" => (self.say("notice-found", &[("name", &item.name)]), self.say("notice-found-body", &[])),
+            "renewed-elsewhere" => {
+                (self.say("notice-elsewhere", &[("name", &item.name)]), self.say("notice-elsewhere-body", &[]))
+            }
             "locked" => (self.say("notice-locked", &[("name", &item.name)]), self.say("notice-locked-body", &[])),
             "letter-invited" => self.of_letter("notice-letter-invited", "notice-letter-invited-body", item, now),
             "letter-doubtful" => self.of_letter("notice-letter-doubtful", "notice-letter-doubtful-body", item, now),

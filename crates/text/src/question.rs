@@ -164,18 +164,28 @@ impl Text {
             lines.push(match (makes, given("to").filter(|_| !replaces)) {
                 (true, Some(_)) => self.say("question-consent-makes", &readable),
                 (true, None) => self.say("question-consent-makes-somewhere", &[]),
-                (false, _) => self.say("question-consent-adopts", &[]),
+                (false, Some(_)) => self.say("question-consent-adopts-from", &readable),
+                (false, None) => self.say("question-consent-adopts", &[]),
             });
             lines.push(self.say(if replaces { "question-consent-replaces" } else { "question-consent-keeps" }, &readable));
             if given("tells").is_some() {
                 lines.push(self.say("question-consent-tells", &readable));
             }
-            if makes && let Some(secret) = given("secret") {
+            if given("subject").is_some() {
+                lines.push(self.say("question-consent-subject", &readable));
+            }
+            if makes && given("new_secret").is_some() {
+                lines.push(self.say("question-consent-new-secret", &readable));
+            } else if makes && let Some(secret) = given("secret") {
                 lines.push(self.say("question-consent-secret", &[("secret", secret)]));
             }
         }
         if given("host").is_some() {
             lines.push(self.say("question-consent-sends", &readable));
+        }
+        if !makes {
+            let title = self.say("question-adopt", &[("name", &question.name)]);
+            return (title, lines.join("\n"), prompt, self.say("question-adopt-yes", &[]));
         }
         if let Some(programme) = given("programme") {
             lines.extend(self.catalogue.format(&format!("question-programme-{programme}"), None, &[]));

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike, Utc};
 use const_oid::ObjectIdentifier;
-use const_oid::db::rfc5280::{ID_CE_AUTHORITY_KEY_IDENTIFIER, ID_CE_SUBJECT_KEY_IDENTIFIER};
+use const_oid::db::rfc5280::{ID_CE_AUTHORITY_KEY_IDENTIFIER, ID_CE_KEY_USAGE, ID_CE_SUBJECT_KEY_IDENTIFIER};
 use const_oid::db::rfc5912::{
     ECDSA_WITH_SHA_256, ECDSA_WITH_SHA_384, ID_EC_PUBLIC_KEY, RSA_ENCRYPTION, SECP_256_R_1, SECP_384_R_1,
     SHA_256_WITH_RSA_ENCRYPTION,
@@ -25,6 +25,8 @@ pub struct Request<'data> {
     pub not_before: DateTime<Utc>,
     /// End of validity.
     pub not_after: DateTime<Utc>,
+    /// DER of the `Name` of its holder, where that is not the old one's.
+    pub subject: Option<&'data [u8]>,
 }
 
 /// Why no certificate can be made.
@@ -110,14 +112,15 @@ impl Request<'_> {
             extensions.into_iter().map(|extension| renewed(extension, &identifier)).collect::<Result<Vec<_>, _>>()
         });
         let extensions = extensions.transpose()?;
+        let subject = self.subject.map_or(Ok(old.subject), Any::from_der)?;
         let tbs = TbsCertificate {
             // Extensions make version 3; without any it is 1 (RFC 5280 section 4.1.2.1).
             version: if extensions.is_some() { 2 } else { 0 },
             serial: Int::new(&serial)?,
             signature: signature_algorithm(&key)?,
-            issuer: old.subject.clone(),
+            issuer: subject.clone(),
             validity: Validity { not_before: time(self.not_before)?, not_after: time(self.not_after)? },
-            subject: old.subject,
+            subject,
             public_key: Any::from_der(self.public_key)?,
             issuer_id: None,
             subject_id: None,
@@ -126,6 +129,52 @@ impl Request<'_> {
         Ok(tbs.to_der()?)
     }
 }
+
+/// What a certificate is made of that renews no other.
+#[derive(Debug)]
+pub struct First<'data> {
+    /// DER of the `Name` of its holder.
+    pub subject: &'data [u8],
+    /// DER of the `SubjectPublicKeyInfo`.
+    pub public_key: &'data [u8],
+    /// As in [`Request`].
+    pub serial: [u8; 16],
+    /// Start of validity.
+    pub not_before: DateTime<Utc>,
+    /// End of validity.
+    pub not_after: DateTime<Utc>,
+}
+
+impl First<'_> {
+    /// DER of the `TBSCertificate` that is to be signed: of an end entity, for signatures and for decrypting.
+    pub fn encode(&self) -> Result<Vec<u8>, SelfSignedError> {
+        let key = SubjectPublicKeyInfoOwned::from_der(self.public_key)?;
+        let mut serial = self.serial;
+        serial[0] = serial[0] & 0x7f | 0x40;
+        let identifier = OctetString::new(key_identifier(&key)?.to_der()?)?;
+        let usage = OctetString::new(USAGE)?;
+        let extensions = vec![
+            Extension { id: ID_CE_SUBJECT_KEY_IDENTIFIER, critical: false, value: identifier },
+            Extension { id: ID_CE_KEY_USAGE, critical: true, value: usage },
+        ];
+        let tbs = TbsCertificate {
+            version: 2,
+            serial: Int::new(&serial)?,
+            signature: signature_algorithm(&key)?,
+            issuer: Any::from_der(self.subject)?,
+            validity: Validity { not_before: time(self.not_before)?, not_after: time(self.not_after)? },
+            subject: Any::from_der(self.subject)?,
+            public_key: Any::from_der(self.public_key)?,
+            issuer_id: None,
+            subject_id: None,
+            extensions: Some(extensions),
+        };
+        Ok(tbs.to_der()?)
+    }
+}
+
+/// `KeyUsage` (RFC 5280 section 4.2.1.3): digitalSignature, keyEncipherment and keyAgreement.
+const USAGE: [u8; 4] = [0x03, 0x02, 0x03, 0b1010_1000];
 
 /// DER of the certificate: what was to be signed, and its signature.
 pub fn assemble(request: &[u8], signature: &[u8]) -> Result<Vec<u8>, SelfSignedError> {

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use obnova_api::{Options, QuestionView};
 use obnova_core::job::{Job, JobEvent, Phase, Start};
+use obnova_core::programme::SecretRule;
 use obnova_core::record::Record;
 use obnova_core::world::Condition;
 use obnova_core::{ItemId, Now, Place, Problem, Scheme, World};
@@ -10,6 +11,7 @@ use obnova_core::{ItemId, Now, Place, Problem, Scheme, World};
 use super::Desk;
 use super::agents::Requester;
 use crate::engine::State;
+use crate::runner::backup::Backup;
 use crate::runner::sitting::TRIES;
 
 impl Desk {
@@ -33,6 +35,13 @@ impl Desk {
                 self.cancel(number).await?;
                 Ok(Some(number))
             }
+            "adopt" => {
+                let written = options.to.as_deref().unwrap_or_default();
+                let place = Place::parse(written);
+                let wrong = |reason: String| Problem::InvalidPlace { place: written.to_owned(), reason };
+                self.adopt(id, place.map_err(|error| wrong(error.to_string()))?, requester).await.map(Some)
+            }
+            "backup" => self.backup(id, options.to.as_deref(), &requester).await.map(|()| None),
             "unwatch" => self.unwatch(id).await.map(|()| None),
             "unlock" => self.unlock(id, &requester).await.map(|()| None),
             "snooze" => {
@@ -154,6 +163,24 @@ impl Desk {
     async fn job_of(&self, id: ItemId) -> Result<u64, Problem> {
         let number = self.engine.read(move |state| state.world.job_by_item(id).map(|(number, _)| number)).await?;
         number.ok_or(Problem::NoSuchItem { id: id.to_string() })
+    }
+
+    /// Copies a certificate and its key, under a password of their own.
+    async fn backup(&self, id: ItemId, to: Option<&str>, requester: &Requester) -> Result<(), Problem> {
+        let written = to.unwrap_or_default().to_owned();
+        let what = self.engine.read(move |state| {
+            let current = state.world.current(id);
+            let first = current.first().ok_or(Problem::NoSuchItem { id: id.to_string() })?;
+            let old = state.world.old(first)?;
+            if old.place.scheme().is_card() {
+                return Err(Problem::KeyOnCard { card: old.place.name() });
+            }
+            let programme = state.world.programme_of(first.certificate);
+            let rule = programme.map_or_else(SecretRule::any_password, |programme| programme.secret.clone());
+            let to = target(&written, Scheme::Pkcs12)?;
+            Ok(Backup { item: id.to_string(), name: first.certificate.name().to_owned(), old, rule, to })
+        });
+        self.runner.back_up(&what.await??, requester).await
     }
 
     /// Writes down that a person has seen a warning, or wants it later.
@@ -325,9 +352,14 @@ fn start(world: &World, id: ItemId, to: Option<&str>, uid: Option<u32>, now: Now
 }
 
 /// The place that a person means by `--to`.
-fn target(path: &str, scheme: Scheme) -> Result<Place, Problem> {
+pub(super) fn target(path: &str, scheme: Scheme) -> Result<Place, Problem> {
     let wrong = || Problem::InvalidArgument { argument: "to".into(), value: path.to_owned() };
     let path = std::path::Path::new(path);
     let named = path.file_name().is_some() && !path.as_os_str().as_encoded_bytes().ends_with(b"/");
-    if path.is_absolute() && named && !scheme.is_card() { Ok(Place::new(scheme, path)) } else { Err(wrong()) }
+    if !path.is_absolute() || !named || scheme.is_card() {
+        return Err(wrong());
+    }
+    // Two files come of one name: it needs no ending.
+    let ended = scheme != Scheme::Pkcs12 || path.extension().is_some();
+    Ok(if ended { Place::new(scheme, path) } else { Place::new(scheme, &path.with_extension("p12")) })
 }

@@ -93,6 +93,7 @@ fn describe_job(
         }
         JobEvent::Resumed {} => "job-resumed",
         JobEvent::Cancelled {} => "job-cancelled",
+        JobEvent::Overtaken { .. } => "job-overtaken",
     };
     (event, args)
 }

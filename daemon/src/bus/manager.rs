@@ -3,9 +3,11 @@
 use chrono::DateTime;
 use obnova_api::dict::Dictionary;
 use obnova_api::{
-    AgentOptions, CheckView, Error, ItemView, LetterView, LogView, Options, PAGE, QuestionView, Result, StatusView,
+    AgentOptions, CheckView, Error, ItemView, LetterView, LogView, Options, PAGE, ProgrammeView, QuestionView, Result,
+    StatusView,
 };
-use obnova_core::{ItemId, Place, Problem};
+use obnova_core::programme::ProgrammeError;
+use obnova_core::{ItemId, Place, Problem, Programme};
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::zvariant::{ObjectPath, OwnedFd, OwnedObjectPath, OwnedValue};
@@ -17,6 +19,9 @@ use crate::journal::Query;
 
 /// The most lines that one call of `Log` returns.
 const LOG_PAGE: u32 = 1000;
+
+/// The longest text that is read as a programme, in bytes.
+const LONGEST_PROGRAMME: usize = 64 * 1024;
 
 /// The manager on the bus.
 pub(super) struct Manager {
@@ -110,6 +115,33 @@ impl Manager {
         self.desk.unwatch(parse_id(id)?).await.map_err(wire)
     }
 
+    async fn discover(&self, #[zbus(header)] header: Header<'_>) -> Result<Vec<ItemView>> {
+        self.desk.admit(&header, Right::Configure).await?;
+        self.desk.discover().await.map_err(wire)
+    }
+
+    async fn programmes(&self, #[zbus(header)] header: Header<'_>) -> Result<Vec<ProgrammeView>> {
+        self.desk.admit(&header, Right::Look).await?;
+        let all = |state: &mut State| state.world.programmes().iter().map(views::programme).collect();
+        self.desk.engine.read(all).await.map_err(wire)
+    }
+
+    #[expect(clippy::unused_self, reason = "zbus hands it over")]
+    fn check_programme(&self, file: &str, text: &str) -> Result<ProgrammeView> {
+        if text.len() > LONGEST_PROGRAMME {
+            return Err(Error::new("invalid-argument", [("argument", "text".to_owned()), ("value", file.to_owned())]));
+        }
+        let mistake = |error: ProgrammeError| {
+            wire(Problem::ProgrammeMistake {
+                file: error.file,
+                line: error.line.to_string(),
+                column: error.column.to_string(),
+                message: error.message,
+            })
+        };
+        Programme::parse(file, text).map(|programme| views::programme(&programme)).map_err(mistake)
+    }
+
     async fn status(&self, #[zbus(header)] header: Header<'_>) -> Result<StatusView> {
         let extent = self.desk.extent(&header).await?;
         let household = self.desk.household.clone();
@@ -186,9 +218,10 @@ impl Manager {
     pub(super) async fn noticed(emitter: &SignalEmitter<'_>, id: String, event: String, level: String) -> zbus::Result<()>;
 }
 
-/// What an action needs: to take an item out of sight is to say what is watched.
+/// What an action needs: to take an item out of sight or another into it is to say what is watched, and a copy of a key is more
+/// than its use.
 fn right_to(action: &str) -> Right {
-    if action == "unwatch" { Right::Configure } else { Right::Act }
+    if matches!(action, "unwatch" | "adopt" | "backup") { Right::Configure } else { Right::Act }
 }
 
 /// A page as far as the caller sees it.

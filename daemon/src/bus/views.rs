@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use obnova_api::{
-    CertificateView, ItemView, JOB_PATH, JobView, LetterView, Level, NextStepView, ProblemView, ReasonView, StatusView,
-    StepView,
+    CertificateView, ItemView, JOB_PATH, JobView, LetterView, Level, NextStepView, ProblemView, ProgrammeView, ReasonView,
+    RulesView, StatusView, StepView,
 };
 use obnova_core::item::{Item, Kind, NextStep};
 use obnova_core::job::{Job, Phase};
 use obnova_core::mail::{Letter, Reason, Verdict};
-use obnova_core::{Certificate, Place, Problem, World};
+use obnova_core::{Certificate, Place, Problem, Programme, World};
 
 use crate::engine::State;
 
@@ -219,6 +219,21 @@ pub(super) fn outline_of_status(view: StatusView) -> StatusView {
 /// The kind alone: the arguments are paths and names.
 fn outline_of_problem(view: ProblemView) -> ProblemView {
     ProblemView { kind: view.kind, who: view.who, by: view.by, args: BTreeMap::new() }
+}
+
+/// A programme as it travels.
+pub(super) fn programme(programme: &Programme) -> ProgrammeView {
+    let rule = &programme.secret;
+    ProgrammeView {
+        name: programme.name.clone(),
+        roles: programme.matching.iter().map(|rule| rule.role.clone()).collect(),
+        authority: programme.authority.as_str().into(),
+        key: programme.key.algorithm.to_string(),
+        secret: RulesView { min: rule.min_length, max: rule.max_length, digits_only: rule.digits_only },
+        steps: programme.plan.steps().iter().map(ToString::to_string).collect(),
+        visiting_cards: programme.visiting_cards.iter().map(|card| card.mailbox.clone()).collect(),
+        validity_days: programme.authority.validity_days(),
+    }
 }
 
 /// The daemon's health.

@@ -30,7 +30,7 @@ impl Ground<'_> {
     pub(super) fn reservation(&self) -> Result<Option<&Reservation>, Problem> {
         Ok(match &self.new_key()?.home {
             Home::Card(reservation) => Some(reservation),
-            Home::File(_) => None,
+            Home::File(_) | Home::There(_) => None,
         })
     }
 

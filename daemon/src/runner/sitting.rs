@@ -1,16 +1,18 @@
 //! One sitting of the person at their secret: asked once, checked at once, kept in locked memory for a few minutes at most.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use obnova_api::{QuestionView, RulesView};
+use obnova_core::job::Home;
 use obnova_core::programme::{NewSecret, SecretRule};
 use obnova_core::{Fingerprint, Problem, Scheme};
 use obnova_secret::Secret;
 
 use super::at_card::Opened;
 use super::steps::Ground;
-use super::trouble;
+use super::{Tools, trouble};
 use crate::bus::agents::Requester;
 use crate::bus::views;
 use crate::helper::HelperError;
@@ -53,7 +55,8 @@ impl Sitting {
         }
         if self.secret.is_none() {
             let rule = ground.programme().await?.secret;
-            let secret = if ground.job.public_key(ground.job.member()).is_some() {
+            let there = matches!(ground.new_key()?.home, Home::There(_));
+            let secret = if there || ground.job.public_key(ground.job.member()).is_some() {
                 self.secret_of_new_key(ground, &rule).await?
             } else {
                 self.secret_for_new_key(ground, &rule).await?
@@ -88,7 +91,8 @@ impl Sitting {
     }
 
     async fn secret_for_new_key(&mut self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Arc<Secret>, Problem> {
-        let old = Arc::new(self.secret_of_old_key(ground, rule, &["open-old", "protect-new"]).await?);
+        let uses: &[&str] = if rule.new == NewSecret::Keep { &["open-old", "protect-new"] } else { &["open-old"] };
+        let old = Arc::new(self.secret_of_old_key(ground, rule, uses).await?);
         // It is needed again only where the old key signs.
         if ground.programme().await?.authority.is_elsewhere() {
             self.old = Some((ground.job.member(), Some(Arc::clone(&old)), Instant::now()));
@@ -132,20 +136,33 @@ impl Sitting {
     }
 
     async fn secret_of_new_key(&self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Arc<Secret>, Problem> {
-        let key = ground.key_file();
-        let mut question = question(ground, rule, &["protect-new"]);
-        let shown = ground.old()?.place.path();
+        let new = ground.new_key()?;
+        let (key, shown, uses): (_, _, &[&str]) = match &new.home {
+            Home::There(_) => (ground.key_there()?, new.place.path(), &["try"]),
+            Home::File(_) | Home::Card(_) => (ground.key_file(), ground.old()?.place.path(), &["protect-new"]),
+        };
+        let mut question = question(ground, rule, uses);
         question.args = Some([("path".to_owned(), shown.display().to_string())].into());
-        for _ in 0..TRIES {
-            let secret = ground.tools.agents.secret(&self.whom, &question).await?;
-            match ground.tools.helper.inspect_key(&key, Some(&secret)).await {
-                Ok(_) => return Ok(Arc::new(secret)),
-                Err(HelperError::WrongSecret | HelperError::UnfitSecret) => question.refused = Some(true),
-                Err(error) => return Err(trouble::helper(&error, &key)),
-            }
-        }
-        Err(Problem::WrongSecret { path: shown.display().to_string() })
+        opened(ground.tools, &self.whom, question, &key).await.map(Arc::new)
     }
+}
+
+/// The secret that opens this file with a key: asked for until it does. Where none or an empty one does, nobody is asked.
+pub(super) async fn opened(tools: &Tools, whom: &Requester, mut question: QuestionView, key: &Path) -> Result<Secret, Problem> {
+    let empty = Secret::from_slice(&mut []).map_err(|error| Problem::Internal { detail: error.to_string() })?;
+    if tools.helper.inspect_key(key, Some(&empty)).await.is_ok() {
+        return Ok(empty);
+    }
+    for _ in 0..TRIES {
+        let secret = tools.agents.secret(whom, &question).await?;
+        match tools.helper.inspect_key(key, Some(&secret)).await {
+            Ok(_) => return Ok(secret),
+            Err(HelperError::WrongSecret | HelperError::UnfitSecret) => question.refused = Some(true),
+            Err(error) => return Err(trouble::helper(&error, key)),
+        }
+    }
+    let shown = question.args.and_then(|mut args| args.remove("path")).unwrap_or_else(|| key.display().to_string());
+    Err(Problem::WrongSecret { path: shown })
 }
 
 /// Whether nothing protects the old key's file.

@@ -15,6 +15,7 @@ use crate::cards::step::CardAnswer;
 use super::sitting::Sitting;
 use super::{Tools, trouble};
 
+mod adoption;
 mod await_issue;
 mod consent;
 mod fetch;
@@ -138,6 +139,12 @@ impl Ground<'_> {
     /// The new key's file, in the job's own directory until the renewal has ended.
     pub(super) fn key_file(&self) -> PathBuf {
         self.file(&self.own(KEY_FILE))
+    }
+
+    /// The file with the key of a certificate that exists already.
+    pub(super) fn key_there(&self) -> Result<PathBuf, Problem> {
+        let place = &self.new_key()?.place;
+        crate::stores::key_file(place).ok_or_else(|| Problem::NoKey { path: place.shown() })
     }
 
     /// A file in the job's own directory.

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use obnova_api::dict::Dictionary;
 use obnova_api::{
     AGENT_PATH, AgentOptions, AgentProxy, BUS_NAME, CertificateView, CheckView, Error, ItemView, JobView, LogView,
-    MANAGER_PATH, NextStepView, Options, ProblemView, QuestionView, RulesView, StatusView, StepView,
+    MANAGER_PATH, NextStepView, Options, ProblemView, ProgrammeView, QuestionView, RulesView, StatusView, StepView,
 };
 use obnova_secret::Secret;
 use tokio::net::UnixStream;
@@ -250,11 +250,12 @@ impl Manager {
         let (script, begun, renewing) = {
             let mut state = self.0.state();
             let to = options.to.as_deref().map(|to| format!(" to {to}")).unwrap_or_default();
-            state.calls.push(format!("{action} {id}{to}"));
+            let until = options.until.as_deref().map(|until| format!(" until {until}")).unwrap_or_default();
+            state.calls.push(format!("{action} {id}{to}{until}"));
             if let Some(problem) = &state.refuses {
                 return Err(Error::Problem(problem.clone()));
             }
-            (state.script.clone(), state.job.clone(), matches!(action, "renew" | "resume"))
+            (state.script.clone(), state.job.clone(), matches!(action, "renew" | "resume" | "adopt"))
         };
         if matches!(action, "unblock" | "change-pin")
             && let Some(script) = &script
@@ -313,6 +314,26 @@ impl Manager {
         self.0.state().status.clone()
     }
 
+    #[expect(clippy::unused_self, reason = "zbus hands it over")]
+    fn discover(&self) -> Vec<ItemView> {
+        let found = |item: ItemView| ItemView { kind: "found".into(), ..item };
+        vec![found(mail()), found(locked())]
+    }
+
+    #[expect(clippy::unused_self, reason = "zbus hands it over")]
+    fn programmes(&self) -> Vec<ProgrammeView> {
+        vec![mailbox(), ProgrammeView { name: "self-signed".into(), roles: vec!["general".into()], ..mailbox() }]
+    }
+
+    fn check_programme(&self, file: &str, text: &str) -> Result<ProgrammeView, Error> {
+        self.0.state().calls.push(format!("check {file}"));
+        let mistake = [("file", file), ("line", "3"), ("column", "9"), ("message", "unknown variant `later`, expected `ask`")];
+        match text {
+            "" => Err(Error::new("programme-mistake", mistake.map(|(name, value)| (name, value.to_owned())))),
+            _ => Ok(mailbox()),
+        }
+    }
+
     fn doctor(&self, id: &str) -> Vec<CheckView> {
         let mut state = self.0.state();
         state.calls.push(format!("doctor {id}"));
@@ -358,6 +379,20 @@ fn keys(item: &ItemView) -> Dictionary {
     let mut keys: Dictionary = bytes.deserialize().expect("a dictionary").0;
     keys.insert("weather".into(), OwnedValue::try_from(Value::new("fair")).expect("a value"));
     keys
+}
+
+/// The way in which a mailbox's certificate is renewed.
+fn mailbox() -> ProgrammeView {
+    ProgrammeView {
+        name: "vps-postfach".into(),
+        roles: vec!["encryption".into()],
+        authority: "self-signed".into(),
+        key: "same".into(),
+        secret: RulesView { min: 4, max: 8, digits_only: true },
+        steps: ["preflight", "consent", "generate-keys"].map(str::to_owned).to_vec(),
+        visiting_cards: vec!["office".into()],
+        validity_days: Some(1095),
+    }
 }
 
 /// A certificate that ends in 20 days and is to be renewed in 13.

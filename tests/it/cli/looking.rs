@@ -183,10 +183,24 @@ fn silent(err: &mut Vec<u8>, connection: zbus::Connection) -> Surroundings<'_> {
         err,
         text: Arc::new(text()),
         now: super::now(),
+        colour: false,
         terminal: None,
         connection: Some(connection),
         interrupted: Box::pin(std::future::pending()),
     }
+}
+
+#[tokio::test]
+async fn the_state_is_coloured_where_somebody_looks() {
+    let (_daemon, connection) = everything().await;
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let cli = Cli::read(super::words("list"), &text()).expect("a command line");
+    let surroundings = Surroundings { out: &mut out, colour: true, ..silent(&mut err, connection.clone()) };
+    assert_eq!(obnova::run(cli, surroundings).await, Ending::Done);
+    let coloured = String::from_utf8(out).expect("UTF-8");
+    assert!(coloured.contains("\u{1b}[33mends soon\u{1b}[0m ") && coloured.contains("\u{1b}[32mvalid\u{1b}[0m "), "{coloured}");
+    let plain = ["\u{1b}[33m", "\u{1b}[32m", "\u{1b}[0m"].iter().fold(coloured, |text, code| text.replace(code, ""));
+    assert_eq!(plain, run(&connection, "list").await.out, "nothing else differs");
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub(crate) async fn to_the_end(
                     told = tell_steps(session, &view, told)?;
                 }
                 let over = match view.state.as_str() {
-                    "done" | "cancelled" | "quarantined" => true,
+                    "done" | "cancelled" | "superseded" | "quarantined" => true,
                     // A question that is open here is not yet a problem.
                     "waiting" => view.problem.is_some() && !agent.is_asking(),
                     _ => false,
@@ -141,6 +141,11 @@ fn finish(session: &mut Session<'_>, job: &Job, view: &JobView, keys: &Json) -> 
             }
             Ok(Ending::Done)
         }
+        ("superseded", _) => {
+            let told = session.text.say("cli-overtaken", &[("name", &job.name)]);
+            session.tell(&told)?;
+            Ok(Ending::Done)
+        }
         (state, Some(problem)) => {
             session.tell_failure(&Failure::Problem(problem.clone(), Some(job.name.clone())))?;
             Ok(if state == "waiting" { Ending::NeedsPerson } else { Ending::Failed })
@@ -168,7 +173,7 @@ async fn vanished(session: &mut Session<'_>, job: &Job, last: Option<(JobView, J
         tell_steps(session, &view, told)?;
         view.made = made(session, job).await?;
     }
-    if !matches!(view.state.as_str(), "done" | "cancelled" | "quarantined") {
+    if !matches!(view.state.as_str(), "done" | "cancelled" | "superseded" | "quarantined") {
         // Neither over nor there: another daemon has taken its place.
         return Err(Failure::Lost);
     }

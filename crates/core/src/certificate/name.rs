@@ -16,10 +16,32 @@ pub(super) fn common(name: &X509Name<'_>) -> Option<String> {
     name.iter_common_name().last().map(text).filter(|name| !name.trim().is_empty())
 }
 
+/// An attribute as it stands in the string form of a name.
+pub fn attribute_text(key: &str, value: &str) -> String {
+    format!("{key}={}", escape(value))
+}
+
+/// The parts of a name in the string form of RFC 4514.
+pub fn attribute_texts(name: &str) -> Vec<&str> {
+    let (mut parts, mut from, mut escaped) = (Vec::new(), 0, false);
+    for (at, letter) in name.char_indices() {
+        match letter {
+            '\\' if !escaped => escaped = true,
+            ',' if !escaped => {
+                parts.push(&name[from..at]);
+                from = at + 1;
+            }
+            _ => escaped = false,
+        }
+    }
+    parts.push(&name[from..]);
+    parts
+}
+
 fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     let oid = attribute.attr_type();
     let key = oid2abbrev(oid, oid_registry()).map_or_else(|_| oid.to_id_string(), str::to_owned);
-    format!("{key}={}", escape(&text(attribute)))
+    attribute_text(&key, &text(attribute))
 }
 
 fn text(attribute: &AttributeTypeAndValue<'_>) -> String {
@@ -67,5 +89,6 @@ mod tests {
         assert_eq!(escape("Novák, Anna"), "Novák\\, Anna");
         assert_eq!(escape(" #a "), "\\ #a\\ ");
         assert_eq!(escape("#a\n"), "\\#a\\0a");
+        assert_eq!(attribute_texts("CN=Novák\\, Anna,O=a\\\\,C=CZ"), ["CN=Novák\\, Anna", "O=a\\\\", "C=CZ"]);
     }
 }

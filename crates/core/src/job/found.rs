@@ -1,14 +1,23 @@
 //! What the steps of a renewal have brought so far, read from their outcomes.
 
-use super::{Bytes, Job, Made, NewKey, Outcome};
+use super::{Bytes, Home, Job, Made, NewKey, Outcome};
 
 impl Job {
     /// What Preflight found out: the new keys, and whether a secret protects them.
     pub fn preflight(&self) -> Option<(&[NewKey], bool)> {
         self.outcomes.iter().rev().find_map(|outcome| match outcome {
-            Outcome::Preflight { keys, protected } => Some((keys.as_slice(), *protected)),
+            Outcome::Preflight { keys, protected, .. } => Some((keys.as_slice(), *protected)),
             _ => None,
         })
+    }
+
+    /// DER of the subject that the new certificates bear, where that is another than the old ones': as the person was told.
+    pub fn new_subject(&self) -> Option<&[u8]> {
+        let told = |outcome: &Outcome| matches!(outcome, Outcome::Preflight { .. });
+        match self.outcomes.iter().rev().find(|outcome| told(outcome))? {
+            Outcome::Preflight { subject, .. } => subject.as_ref().map(|subject| subject.0.as_slice()),
+            _ => None,
+        }
     }
 
     /// DER of a new key's public half, once it exists; `member`: the index of the old certificate.
@@ -26,10 +35,15 @@ impl Job {
             Outcome::Fetch { certificates, .. } => Some(certificates.get(member)?.0.as_slice()),
             _ => None,
         });
-        fetched.or_else(|| match self.made(member)? {
+        let made = || match self.made(member)? {
             Made::Certificate(der) => Some(der.0.as_slice()),
             Made::Message(_) => None,
-        })
+        };
+        let there = || match &self.preflight()?.0.get(member)?.home {
+            Home::There(der) => Some(der.0.as_slice()),
+            Home::File(_) | Home::Card(_) => None,
+        };
+        fetched.or_else(made).or_else(there)
     }
 
     /// The messages that are sent to the authority, in the order of the old certificates.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::card::Spot;
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("a time")
@@ -65,9 +66,11 @@ fn new_key(home: &Home) -> NewKey {
 
 fn outcome(step: Step, variant: u8) -> Outcome {
     match step {
-        Step::Preflight => {
-            Outcome::Preflight { keys: vec![new_key(&Home::File("key.pem".into()))], protected: variant.is_multiple_of(2) }
-        }
+        Step::Preflight => Outcome::Preflight {
+            keys: vec![new_key(&Home::File("key.pem".into()))],
+            protected: variant.is_multiple_of(2),
+            subject: None,
+        },
         Step::Consent => Outcome::Consent {},
         Step::GenerateKeys => Outcome::GenerateKeys { public_key: Bytes(vec![0x30, variant]) },
         Step::Request => Outcome::Request { made: Made::Message(Bytes(vec![0x30, variant])) },
@@ -125,7 +128,8 @@ impl Model {
     }
 
     fn ended(&self) -> bool {
-        self.accepted.contains(&JobEvent::Cancelled {}) || self.dones() == self.steps.len()
+        let over = |event: &JobEvent| matches!(event, JobEvent::Cancelled {} | JobEvent::Overtaken { .. });
+        self.accepted.iter().any(over) || self.dones() == self.steps.len()
     }
 
     fn next(&self) -> Next<'_> {
@@ -144,6 +148,10 @@ impl Model {
         let due = self.steps[self.dones()];
         match event {
             JobEvent::Cancelled {} => true,
+            // Its own is on the way to its place.
+            JobEvent::Overtaken { .. } => {
+                !self.accepted.iter().any(|event| matches!(event, JobEvent::Intended { intent: Intent::Install { .. } }))
+            }
             JobEvent::Resumed {} => self.waits(),
             _ if self.waits() => false,
             JobEvent::Failed { step, .. } => *step == due,
@@ -193,6 +201,7 @@ fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
         6 => (step, 0_u8..2).prop_map(|(step, variant)| failed(step, variant)),
         3 => Just(JobEvent::Resumed {}),
         1 => Just(JobEvent::Cancelled {}),
+        1 => Just(JobEvent::Overtaken { by: Fingerprint([1; 32]) }),
         1 => Just(JobEvent::Started(Box::new(start(Plan::new(Step::ALL.to_vec()).expect("a plan"))))),
     ];
     let attempt = prop_oneof![3 => (0_u8..3).prop_map(Attempt::Forward), 1 => any.prop_map(Attempt::Any)];
@@ -379,6 +388,7 @@ fn the_text_of_each_event_is_stable() {
         ),
         (JobEvent::Resumed {}, json!({"event": "resumed"})),
         (JobEvent::Cancelled {}, json!({"event": "cancelled"})),
+        (JobEvent::Overtaken { by: Fingerprint([1; 32]) }, json!({"event": "overtaken", "by": "01".repeat(32)})),
     ];
     for (event, text) in cases {
         assert_eq!(serde_json::to_value(&event).expect("JSON"), text);
@@ -420,7 +430,7 @@ fn a_swap_is_not_given_up() {
             let cancelled = job.clone().apply(&JobEvent::Cancelled {}, at(1)).is_ok();
             assert_eq!(cancelled, job.may_cancel());
             let outcome = match step {
-                Step::Preflight => Outcome::Preflight { keys: vec![key.clone(), key.clone()], protected: true },
+                Step::Preflight => Outcome::Preflight { keys: vec![key.clone(), key.clone()], protected: true, subject: None },
                 Step::Fetch => Outcome::Fetch { certificates: vec![Bytes(vec![1]), Bytes(vec![2])], chain: Vec::new() },
                 other => outcome(other, 0),
             };

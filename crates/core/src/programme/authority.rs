@@ -84,6 +84,24 @@ impl Authority {
         !matches!(self, Self::SelfSigned { .. })
     }
 
+    /// The word for it in programmes and views.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::SelfSigned { .. } => "self-signed",
+            Self::Simulated { .. } => "simulated",
+            Self::SignedRequest(_) => "signed-request",
+        }
+    }
+
+    /// Days of validity that the programme asks for.
+    pub fn validity_days(&self) -> Option<u32> {
+        match self {
+            Self::SelfSigned { validity_days } => *validity_days,
+            Self::Simulated { validity_days, .. } => Some(*validity_days),
+            Self::SignedRequest(_) => None,
+        }
+    }
+
     /// The authority in the network, if it is one.
     pub fn remote(&self) -> Option<&Remote> {
         match self {
@@ -94,12 +112,7 @@ impl Authority {
 
     /// What is wrong with it by itself, and what is allowed.
     pub(super) fn mistake(&self) -> Option<Mistake> {
-        let days = match self {
-            Self::SelfSigned { validity_days } => *validity_days,
-            Self::Simulated { validity_days, .. } => Some(*validity_days),
-            Self::SignedRequest(_) => None,
-        };
-        if days.is_some_and(|days| days == 0 || days > 36_525) {
+        if self.validity_days().is_some_and(|days| days == 0 || days > 36_525) {
             return Some(Mistake::Validity);
         }
         let remote = self.remote()?;

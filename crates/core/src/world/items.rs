@@ -142,6 +142,7 @@ impl World {
         let (state, level) = state(first, condition, job.map(|(_, job)| job), now);
         let invitation = self.invitation(id);
         let level = if invitation.is_some() { level.max(Level::Notice) } else { level };
+        let state = if state == "expired" { programme.map_or(state, |programme| programme.expired.state()) } else { state };
         let next_step = match (job, condition) {
             (Some((_, job)), _) => Some(step_of_job(job)),
             (None, Some(Condition::Changed)) => {
@@ -216,7 +217,7 @@ impl World {
             Phase::Waiting(..) | Phase::Quarantined(_) => Level::Warning,
             Phase::Ready | Phase::Intended(_) if job.problem().is_some() => Level::Warning,
             Phase::Ready | Phase::Intended(_) => Level::Notice,
-            Phase::Done | Phase::Cancelled => Level::Ok,
+            Phase::Done | Phase::Cancelled | Phase::Overtaken => Level::Ok,
         };
         Item {
             id: self.renewal_id(number),

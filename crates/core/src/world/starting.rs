@@ -82,7 +82,7 @@ impl World {
     }
 
     /// A certificate that is to be renewed, where its key is.
-    fn old(&self, member: &Member<'_>) -> Result<Old, Problem> {
+    pub fn old(&self, member: &Member<'_>) -> Result<Old, Problem> {
         let certificate = member.certificate;
         let place = self.places_of(&certificate.fingerprint).into_iter().next();
         let place = place.ok_or_else(|| Problem::NoSuchItem { id: certificate.fingerprint.to_string() })?;

@@ -167,7 +167,7 @@ impl Story {
         let (intent, outcome) = match step {
             Step::Preflight => {
                 let key = NewKey { algorithm: KeyAlgorithm::P256, place: new, home: Home::File("key".into()) };
-                let outcome = Outcome::Preflight { keys: vec![key], protected: true };
+                let outcome = Outcome::Preflight { keys: vec![key], protected: true, subject: None };
                 (Intent::Preflight {}, outcome)
             }
             Step::Consent => (Intent::Consent {}, Outcome::Consent {}),

@@ -4,10 +4,16 @@ kind-identity = certificate
 kind-place = file
 kind-renewal = renewal
 kind-card = card
+kind-found = certificate that is not watched
+
+authority-self-signed = nobody: it is self-made
+authority-signed-request = an authority in the network, by a request that the old key signs
+authority-simulated = the simulated one of rehearsals
 
 state-valid = valid
 state-expiring = ends soon
 state-expired = expired
+state-receive-only = expired: can still receive, cannot send
 state-not-yet-valid = not valid yet
 state-renewing = being renewed
 state-retired = replaced, kept
@@ -48,6 +54,7 @@ next-wait = { $who ->
     [obnova] Obnova is at work
    *[other] Nothing to do now
 }
+next-watch = Have it watched
 next-ask-authority = Ask whoever issued it for a new one
 next-repair = See what is wrong
 next-unblock = Open it with the PUK
@@ -63,6 +70,8 @@ action-unblock = Open with the PUK
 action-change-pin = Change the PIN
 action-resume = Continue
 action-cancel = Cancel
+action-adopt = Take over
+action-backup = Copy
 action-snooze = Later
 action-dismiss = Dismiss
 action-seen = Seen
@@ -148,6 +157,7 @@ daemon-help =
     {"      "}--config FILE    Read this configuration instead of ~/.config/obnova/obnova.toml
     {"      "}--state-dir DIR  Keep what is known here instead of in ~/.local/state/obnova or /var/lib/obnova
     {"      "}--bus ADDRESS    Serve on the bus at this address instead of the scope's own
+    {"      "}--rehearse NAME  Play a renewal through for whoever started this, over the socket that is standard input
     {"      "}--check          Say whether the configuration is right, and exit
     {"  "}-h, --help           Print this help
     {"  "}-V, --version        Print the version

@@ -31,6 +31,7 @@ log-step-failed = Renewal { $job }: could not { $step }: { $problem }.
 log-consented = Renewal { $job }: you agreed to renew { $name }.
 log-job-resumed = Renewal { $job }: continued.
 log-job-cancelled = Renewal { $job }: cancelled.
+log-job-overtaken = Renewal { $job }: not needed any more; { $name } has been renewed elsewhere.
 log-job-done = Renewal { $job }: done. { $name } has a new certificate: { $made }
 log-job-quarantined = Renewal { $job }: stopped, a person must look: { $reason }.
 # An event that this version does not know.

@@ -62,11 +62,14 @@ question-choose-body = For { $name }:
 question-choose-prompt = Number
 
 question-consent = Renew { $name }?
+question-adopt = Use the new certificate of { $name }?
+question-adopt-yes = Use it
 question-consent-other = { $name }: go on?
 question-consent-ends = The certificate ends on { $not_after }.
 question-consent-makes = A new key and a new certificate will be made and written to { $to }.
 question-consent-makes-somewhere = A new key and a new certificate will be made and written to a new file.
 question-consent-adopts = The certificate that is there already will be checked and taken into use.
+question-consent-adopts-from = The certificate in { $to } will be checked, its key tried, and it will be used from then on.
 question-consent-keeps = The old file stays as it is.
 question-consent-replaces = They replace the old ones in { $to }; a copy of these is kept beside them, with today’s date in its name.
 question-consent-tells = Then this is run: { $tells }
@@ -103,12 +106,18 @@ question-consent-secret = { $secret ->
     [pin] You are asked for your PIN once.
    *[other] If the old file has a password, you are asked for it once.
 }
+question-consent-new-secret = { $new_secret ->
+    [pin] You are asked for the PIN of the old file, and for a PIN for the new one; it may be the same.
+   *[other] You are asked for the password of the old file, and for one for the new file; it may be the same.
+}
+question-consent-subject = The name on the visiting card has changed: the new certificate says { $subject }.
 question-consent-then = What follows: { $steps }.
 question-consent-prompt = Go on?
 question-consent-yes = Renew
 question-yes = Go on
 question-no = Not now
 # What a programme's renewal means for others; a programme without such a line says nothing.
+question-programme-vps-postfach = It is for your VPS mailbox: afterwards select it there (Postfach – Bearbeiten – Grundeinstellungen) and wait for the red text that confirms it. From then on only messages to the new certificate arrive.
 question-programme-self-signed = It is self-made, as the old one is: whoever trusts the old one has to be given the new one.
 
 question-link = Open a page for { $name }?
@@ -120,6 +129,7 @@ question-hand-step-yes = Done
 
 use-open-old = to open the old file
 use-protect-new = to protect the new file
+use-try = to try its key
 use-make-keys = to make the new keys
 use-sign-requests = to sign what is sent to the authority
 use-store-certificates = to put the new certificates on the card

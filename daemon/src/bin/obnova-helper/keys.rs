@@ -59,11 +59,7 @@ pub(crate) fn public_half(path: &Path) -> Result<Option<Bytes>, HelperError> {
 /// Signs `message`, if the key has the given `SubjectPublicKeyInfo`.
 pub(crate) fn sign(path: &Path, message: &[u8], spki: &[u8], secret: Option<&Secret>) -> Result<Bytes, HelperError> {
     let expected = PKey::public_key_from_der(spki).map_err(|error| of_content(&error))?;
-    let content = files::read(path)?;
-    let key = match packages::key_in(&content, secret)? {
-        Some(key) => key,
-        None => parse(&content, secret)?.key,
-    };
+    let key = read(path, secret)?.key;
     if !key.public_eq(&expected) {
         return Err(HelperError::KeyMismatch);
     }
@@ -132,7 +128,7 @@ pub(crate) fn trial(path: &Path, certificate: &[u8], secret: Option<&Secret>) ->
     Ok(())
 }
 
-/// Reads the first private key in a file, PEM or DER.
+/// Reads the first private key in a file: PEM, DER, PKCS#12.
 pub(crate) fn read(path: &Path, secret: Option<&Secret>) -> Result<FoundKey, HelperError> {
     parse(&files::read(path)?, secret)
 }
@@ -146,6 +142,9 @@ pub(crate) fn parse(content: &[u8], secret: Option<&Secret>) -> Result<FoundKey,
         let is = |mark: &str| find(block, mark.as_bytes()).is_some();
         let encrypted = is("-----BEGIN ENCRYPTED") || is("Proc-Type: 4,ENCRYPTED");
         return open(encrypted, secret, |fill| PKey::private_key_from_pem_callback(block, fill));
+    }
+    if let Some(key) = packages::key_in(content, secret)? {
+        return Ok(FoundKey { key, encrypted: true });
     }
     if is_encrypted_pkcs8(content) {
         return open(true, secret, |fill| PKey::private_key_from_pkcs8_callback(content, fill));

@@ -1,9 +1,9 @@
 //! Tells the person what will happen, and asks for a yes. Asks for no secret.
 
 use obnova_api::QuestionView;
-use obnova_core::Problem;
 use obnova_core::job::{Home, NewKey, Outcome};
-use obnova_core::programme::{Authority, Consumer};
+use obnova_core::programme::{Authority, Consumer, NewSecret};
+use obnova_core::{Certificate, Problem};
 
 use super::{Ground, replace};
 use crate::bus::views;
@@ -34,7 +34,16 @@ pub(in crate::runner) async fn question(ground: &Ground<'_>) -> Result<QuestionV
         ("algorithm", each(keys, |key| key.algorithm.to_string())),
     ];
     match &new.home {
-        Home::File(_) => args.extend([("to", new.place.shown()), ("old", old.place.shown())]),
+        Home::File(_) => {
+            args.extend([("to", new.place.shown()), ("old", old.place.shown())]);
+            if programme.secret.new == NewSecret::Ask && protected {
+                args.push(("new_secret", programme.secret.kind.as_str().to_owned()));
+            }
+            if let Some(subject) = ground.job.new_subject() {
+                args.push(("subject", name_text(subject)?));
+            }
+        }
+        Home::There(_) => args.extend([("to", new.place.shown()), ("old", old.place.shown())]),
         Home::Card(reservation) => {
             args.push(("card", ground.tools.cards.label(&new.place)));
             args.push(("count", keys.len().to_string()));
@@ -79,10 +88,15 @@ pub(in crate::runner) async fn question(ground: &Ground<'_>) -> Result<QuestionV
     })
 }
 
+fn name_text(subject: &[u8]) -> Result<String, Problem> {
+    Certificate::name_text(subject).map_err(|error| Problem::Internal { detail: error.to_string() })
+}
+
 fn spot(key: &NewKey) -> String {
     match &key.home {
         Home::Card(reservation) => reservation.spot.to_string(),
         Home::File(file) => file.clone(),
+        Home::There(_) => String::new(),
     }
 }
 

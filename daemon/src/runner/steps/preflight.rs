@@ -4,25 +4,29 @@ use std::path::{Path, PathBuf};
 
 use obnova_core::card::{Spot, Tries};
 use obnova_core::certificate::{Certificate, KeyAlgorithm};
-use obnova_core::job::{Home, NewKey, Old, Outcome, Reservation};
+use obnova_core::job::{Bytes, Home, NewKey, Old, Outcome, Reservation};
 use obnova_core::{Fingerprint, Place, Problem, Scheme};
 use rustix::fs::Access;
 
 use super::install::Layout;
-use super::{Ground, KEY_FILE, own_name, replace};
+use super::{Ground, KEY_FILE, adoption, own_name, replace};
+use crate::authorities::name;
 use crate::helper::HelperError;
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
 
 pub(super) async fn perform(ground: &Ground<'_>, sitting: &Sitting) -> Result<Outcome, Problem> {
     let olds = &ground.job.start.old;
+    if !ground.job.start.plan.makes_keys() {
+        return adoption::preflight(ground).await;
+    }
     all_there(ground).await?;
     let place = &ground.old()?.place;
     if place.scheme().is_card() {
         if let Some(elsewhere) = olds.iter().find(|old| old.place != *place) {
             return Err(Problem::TwinsApart { role: elsewhere.role.clone() });
         }
-        return Ok(Outcome::Preflight { keys: on_card(ground, sitting, place).await?, protected: true });
+        return Ok(Outcome::Preflight { keys: on_card(ground, sitting, place).await?, protected: true, subject: None });
     }
     let (mut keys, mut protected) = (Vec::new(), false);
     for old in olds {
@@ -30,7 +34,15 @@ pub(super) async fn perform(ground: &Ground<'_>, sitting: &Sitting) -> Result<Ou
         keys.push(key);
         protected |= secret;
     }
-    Ok(Outcome::Preflight { keys, protected })
+    Ok(Outcome::Preflight { keys, protected, subject: subject(ground).await? })
+}
+
+/// The name on the mailbox's visiting card, where the old certificate says something else.
+async fn subject(ground: &Ground<'_>) -> Result<Option<Bytes>, Problem> {
+    let (programme, old) = (ground.programme().await?, ground.old_certificate().await?);
+    let changed = programme.visiting_card_of(&old).filter(|card| !card.is_said_by(old.subject()));
+    let name = changed.map(|card| name::encode(&card.attributes())).transpose();
+    Ok(name.map_err(|error| Problem::Internal { detail: error.to_string() })?.map(Bytes))
 }
 
 /// The certificates stand where they stood when the renewal began.

@@ -27,6 +27,7 @@ pub(super) async fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
                 serial: crate::random::bytes(),
                 not_before: from,
                 not_after: from + life,
+                subject: ground.job.new_subject(),
             };
             request.encode().map_err(internal)?
         }

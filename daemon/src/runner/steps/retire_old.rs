@@ -26,8 +26,10 @@ pub(super) async fn perform(ground: &Ground<'_>, place: &Place, sitting: &mut Si
         all_shown(ground, &card)?;
         vec![crate::cards::sighting(&card)]
     } else {
-        // What the kernel has reported of it may not have reached the engine yet.
-        ground.tools.surveyor.forget(place.clone()).await;
+        // What the kernel has reported of it may not have reached the engine yet. What lay there before was opened when it was named.
+        if ground.job.start.plan.makes_keys() {
+            ground.tools.surveyor.forget(place.clone()).await;
+        }
         ground.tools.surveyor.watch(place.clone()).await
     };
     ground.tools.engine.see(sightings).await?;

@@ -5,7 +5,7 @@ use obnova_core::certificate::{Certificate, CertificateError, Policies};
 use obnova_core::job::{Intent, Outcome};
 use obnova_core::{Fingerprint, Problem};
 
-use super::Ground;
+use super::{Ground, adoption};
 use crate::authorities::Trust;
 use crate::helper::HelperError;
 use crate::runner::sitting::Sitting;
@@ -19,6 +19,9 @@ pub(super) fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
 }
 
 pub(super) async fn perform(ground: &Ground<'_>, sitting: &mut Sitting) -> Result<Outcome, Problem> {
+    if !ground.job.start.plan.makes_keys() {
+        return adoption::verify(ground, sitting).await;
+    }
     let der = ground.certificate()?;
     let chain: Vec<Vec<u8>> = ground.job.chain().iter().map(|der| der.0.clone()).collect();
     judge(ground, ground.job.member(), der, &chain).await?;
@@ -39,13 +42,18 @@ pub(super) async fn judge(ground: &Ground<'_>, member: usize, der: &[u8], chain:
     let old_der = ground.der_of(old).await?;
     let read = |error: CertificateError| Problem::Internal { detail: error.to_string() };
     let old = Certificate::from_der(&old_der).map_err(read)?;
+    // The old one's, or exactly the change that the person agreed to.
+    let holder = match ground.job.new_subject() {
+        None => old.holder,
+        Some(subject) => Certificate::holder_with_subject(&old_der, subject).map_err(read)?,
+    };
     let public_key = ground.job.public_key(member).map(Fingerprint::of);
     let now = ground.tools.clock.now().to_utc();
     let known = new.clone();
     let reused = ground.tools.engine.read(move |state| state.world.knows_serial(&known));
     let checks = [
         ("key", Some(new.public_key) == public_key),
-        ("holder", new.holder == old.holder),
+        ("holder", new.holder == holder),
         ("usage", new.usage == old.usage && new.authority == old.authority),
         ("serial", new.serial() != old.serial() && !reused.await?),
         ("strength", new.key.strength() >= old.key.strength()),

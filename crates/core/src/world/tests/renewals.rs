@@ -87,6 +87,66 @@ fn a_running_renewal_takes_the_place_of_warnings() {
 }
 
 #[test]
+fn a_renewal_ends_when_somebody_else_was_faster() {
+    let anna = ending(own("Anna", 1), noon() + days(2));
+    let later = own("Anna", 2);
+    let now = noon().fixed_offset();
+    let mut story = Story::new();
+    story.see("p12:/m/1.p12", readable(&[(&anna, true)]));
+    assert_eq!(story.announce(now, true).len(), 1);
+    story.start(1, &anna, "p12:/m/1.p12");
+    for step in [Step::Preflight, Step::Consent, Step::GenerateKeys, Step::Request] {
+        assert_eq!(story.world.overtaken(), []);
+        story.step(1, step, "p12:/m/own.p12");
+    }
+    // Without its key, or older, it is no successor.
+    story.see("file:/m/2.crt", readable(&[(&later, false)]));
+    story.see("p12:/m/0.p12", readable(&[(&ending(own("Anna", 0), noon() + days(1)), true)]));
+    assert_eq!(story.world.overtaken(), []);
+    story.see("p12:/m/2.p12", readable(&[(&later, true)]));
+    assert_eq!(story.world.overtaken(), [(1, later.fingerprint)]);
+    story.job(1, JobEvent::Overtaken { by: later.fingerprint });
+    for _ in 0..2 {
+        let job = story.world.job(1).expect("it began");
+        assert_eq!((job.state(), job.is_ended(), job.finished.is_some()), ("superseded", true, true));
+        assert_eq!(story.world.overtaken(), []);
+        assert_eq!((story.world.due(now), story.world.returning(now)), (vec![], vec![]), "it warns no more");
+        assert_eq!((story.current(&anna), story.state(&anna, now)), (vec![later.fingerprint], "valid"));
+        story.restart();
+    }
+}
+
+#[test]
+fn a_renewal_whose_own_is_on_its_way_goes_on() {
+    let anna = ending(own("Anna", 1), noon() + days(2));
+    let mut story = Story::new();
+    story.see("p12:/m/1.p12", readable(&[(&anna, true)]));
+    story.start(1, &anna, "p12:/m/1.p12");
+    for step in Step::ALL.into_iter().filter(|step| *step < Step::Install) {
+        story.step(1, step, "p12:/m/own.p12");
+    }
+    story.see("p12:/m/2.p12", readable(&[(&own("Anna", 2), true)]));
+    assert_eq!(story.world.overtaken().len(), 1);
+    story.step(1, Step::Install, "p12:/m/own.p12");
+    assert_eq!(story.world.overtaken(), [], "both are new, and nothing is left half done");
+}
+
+#[test]
+fn what_is_adopted_is_later_and_of_the_same_holder() {
+    let (anna, boris) = (ending(own("Anna", 1), noon() + days(2)), own("Boris", 1));
+    let later = own("Anna", 2);
+    let mut story = Story::new();
+    story.see("p12:/m/1.p12", readable(&[(&anna, true)]));
+    for (at, found) in [("p12:/m/b.p12", (&boris, true)), ("file:/m/2.crt", (&later, false)), ("p12:/m/0.p12", (&anna, true))] {
+        story.see(at, readable(&[found]));
+        assert_eq!(story.world.replaced_by(story.id(&anna), &place(at)), None, "{at}");
+    }
+    story.see("p12:/m/2.p12", readable(&[(&boris, true), (&later, true)]));
+    let replaced = story.world.replaced_by(story.id(&anna), &place("p12:/m/2.p12"));
+    assert_eq!(replaced.map(|(old, new)| (old.fingerprint, new.fingerprint)), Some((anna.fingerprint, later.fingerprint)));
+}
+
+#[test]
 fn an_illegal_record_puts_its_job_alone_into_quarantine() {
     let (anna, boris) = (ending(own("Anna", 1), noon() + days(2)), own("Boris", 1));
     let now = noon().fixed_offset();
