@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs under $DESTDIR$PREFIX: programs, user units, bus activation, documents. Builds the release profile first, unless
+# Installs under $DESTDIR$PREFIX: programs, units, bus activation, the policies of system bus and polkit, documents. Builds the release profile first, unless
 # $OBNOVA_PROGRAMS names a directory that holds the built programs.
 source "$(dirname "$0")/../tests/testbed/environment.sh"
 PREFIX=${PREFIX:-/usr/local}
@@ -28,6 +28,11 @@ install -D -m 755 "$OBNOVA_PROGRAMS/obnova-helper" "$TARGET/libexec/obnova/obnov
 put 644 systemd/user/obnovad.service "$TARGET/lib/systemd/user/obnovad.service"
 put 644 systemd/user/obnova-tray.service "$TARGET/lib/systemd/user/obnova-tray.service"
 put 644 packaging/dbus/org.obnova.Daemon1.service "$TARGET/share/dbus-1/services/org.obnova.Daemon1.service"
+put 644 systemd/system/obnovad.service "$TARGET/lib/systemd/system/obnovad.service"
+put 644 systemd/obnova.sysusers "$TARGET/lib/sysusers.d/obnova.conf"
+put 644 packaging/dbus/system-services/org.obnova.Daemon1.service "$TARGET/share/dbus-1/system-services/org.obnova.Daemon1.service"
+put 644 packaging/dbus/org.obnova.Daemon1.conf "$TARGET/share/dbus-1/system.d/org.obnova.Daemon1.conf"
+put 644 packaging/polkit/org.obnova.policy "$TARGET/share/polkit-1/actions/org.obnova.policy"
 for document in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE; do
     install -D -m 644 "$document" "$TARGET/share/doc/obnova/$document"
 done
@@ -50,4 +55,10 @@ done
 
 if [ -z "$DESTDIR" ]; then
     echo "Installed under $PREFIX. Each person who wants it:  systemctl --user enable --now obnovad obnova-tray"
+    if [ "$PREFIX" = /usr ]; then
+        # The bus must know the policy before the daemon asks for its name.
+        echo "For this computer's own certificates:  systemd-sysusers && systemctl reload dbus && systemctl enable --now obnovad"
+    else
+        echo "This computer's own certificates need PREFIX=/usr: system bus and polkit read their policies nowhere else."
+    fi
 fi

@@ -1,6 +1,6 @@
 //! The configuration file: what an administrator or a person wrote, read into checked settings.
 //!
-//! Three stages: text → [`File`] (unknown keys refused) → [`Settings`]. The annotated default is [`DEFAULT`].
+//! Three stages: texts → fragments, each checked by itself (unknown keys refused) → [`Settings`]. The annotated default is [`DEFAULT`].
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -41,10 +41,37 @@ pub struct Mail {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct File {
+    locked: Vec<Spanned<Key>>,
     modules: Vec<NamedModule>,
     watch: Watch,
     mail: Mail,
     log: Log,
+}
+
+/// What an administrator may lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+enum Key {
+    #[serde(rename = "watch.places")]
+    WatchPlaces,
+    #[serde(rename = "modules")]
+    Modules,
+    #[serde(rename = "mail.servers")]
+    MailServers,
+    #[serde(rename = "mail.resolver")]
+    MailResolver,
+    #[serde(rename = "log.level")]
+    LogLevel,
+}
+
+/// What one file says.
+#[derive(Debug, PartialEq)]
+struct Fragment {
+    watch: Vec<Place>,
+    modules: Vec<Module>,
+    mail: Mail,
+    log: Option<String>,
+    /// With the place of each in the text.
+    locked: Vec<(Key, usize)>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,27 +119,91 @@ pub enum ConfigError {
     },
 }
 
-/// Reads the file; one that does not exist means the defaults, unless somebody named it.
-pub fn load(path: &Path, named: bool) -> Result<Settings, ConfigError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(path, &text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => Ok(Settings::default()),
-        Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+/// Reads what there is: the administrator's file, if the scope has one beside its own, then its own. Each may be followed by further
+/// ones, `FILE.d/*.toml`, in the order of their names. Later ones add to lists and replace the rest, but where the administrator's
+/// lock a key, the scope's own say nothing about it. A file that does not exist says nothing, unless somebody named it.
+pub fn load(administrators: Option<&Path>, own: &Path, named: bool) -> Result<Settings, ConfigError> {
+    let mut settings = Settings::default();
+    let mut locked = Vec::new();
+    for (path, text) in administrators.map_or(Ok(Vec::new()), |path| texts(path, false))? {
+        let fragment = fragment(&path, &text)?;
+        locked.extend(fragment.locked.iter().map(|(key, _)| *key));
+        settings.add(fragment, &[]);
+    }
+    for (path, text) in texts(own, named)? {
+        let fragment = fragment(&path, &text)?;
+        if let Some((_, offset)) = fragment.locked.first() {
+            let message = "reserved for administrators".to_owned();
+            return Err(mistake(&path, &text, *offset, message));
+        }
+        settings.add(fragment, &locked);
+    }
+    Ok(settings)
+}
+
+/// The texts of a file and of those that follow it.
+fn texts(path: &Path, named: bool) -> Result<Vec<(PathBuf, String)>, ConfigError> {
+    let unreadable = |path: &Path, source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let missing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+    let mut directory = path.as_os_str().to_owned();
+    directory.push(".d");
+    let directory = PathBuf::from(directory);
+    let mut paths = vec![path.to_owned()];
+    match std::fs::read_dir(&directory) {
+        Ok(entries) => {
+            for entry in entries {
+                paths.push(entry.map_err(|error| unreadable(&directory, error))?.path());
+            }
+        }
+        Err(error) if missing(&error) => {}
+        Err(error) => return Err(unreadable(&directory, error)),
+    }
+    paths[1..].sort();
+    let mut texts = Vec::new();
+    for (position, path) in paths.into_iter().enumerate() {
+        if position > 0 && path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        match std::fs::read_to_string(&path) {
+            Ok(text) => texts.push((path, text)),
+            Err(error) if missing(&error) && position == 0 && !named => {}
+            Err(error) => return Err(unreadable(&path, error)),
+        }
+    }
+    Ok(texts)
+}
+
+impl Settings {
+    /// Adds what a further file says, but for what is locked.
+    fn add(&mut self, fragment: Fragment, locked: &[Key]) {
+        let free = |key: Key| !locked.contains(&key);
+        if free(Key::WatchPlaces) {
+            self.watch.extend(fragment.watch);
+        }
+        if free(Key::Modules) {
+            self.modules.extend(fragment.modules);
+        }
+        if free(Key::MailServers) {
+            self.mail.servers.extend(fragment.mail.servers);
+        }
+        if free(Key::MailResolver) {
+            self.mail.resolver = fragment.mail.resolver.or(self.mail.resolver);
+        }
+        if free(Key::LogLevel) {
+            self.log = fragment.log.or(self.log.take());
+        }
     }
 }
 
-/// Reads a configuration; `path` names it in errors.
+/// Reads one file by itself; `path` names it in errors.
 pub fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
-    let mistake = |offset: usize, message: String| {
-        let before = text.get(..offset).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        ConfigError::Mistake {
-            path: path.to_owned(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-            message,
-        }
-    };
+    let mut settings = Settings::default();
+    settings.add(fragment(path, text)?, &[]);
+    Ok(settings)
+}
+
+fn fragment(path: &Path, text: &str) -> Result<Fragment, ConfigError> {
+    let mistake = |offset: usize, message: String| mistake(path, text, offset, message);
     let file: File = toml::from_str(text)
         .map_err(|error| mistake(error.span().map_or(0, |span| span.start), error.message().trim().to_owned()))?;
     let place = |text: &Spanned<String>| {
@@ -129,7 +220,19 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
     }
     let servers = file.mail.servers.iter().map(|server| server.to_lowercase()).collect();
     let mail = Mail { servers, ..file.mail };
-    Ok(Settings { watch, modules, mail, log: file.log.level.map(Spanned::into_inner) })
+    let locked = file.locked.into_iter().map(|key| (*key.get_ref(), key.span().start)).collect();
+    Ok(Fragment { watch, modules, mail, log: file.log.level.map(Spanned::into_inner), locked })
+}
+
+fn mistake(path: &Path, text: &str, offset: usize, message: String) -> ConfigError {
+    let before = text.get(..offset).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    ConfigError::Mistake {
+        path: path.to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+        message,
+    }
 }
 
 fn module(named: NamedModule, mistake: &impl Fn(usize, String) -> ConfigError) -> Result<Module, ConfigError> {
@@ -165,8 +268,8 @@ mod tests {
             .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
             .flat_map(|line| [line, "\n"])
             .collect();
-        let all = parse(Path::new("obnova.toml"), &uncommented).expect("each example is right");
-        assert!(!all.watch.is_empty() && all.log.is_some());
+        let all = fragment(Path::new("obnova.toml"), &uncommented).expect("each example is right");
+        assert!(!all.watch.is_empty() && all.log.is_some() && !all.locked.is_empty());
         assert!(!all.mail.servers.is_empty() && all.mail.resolver.is_some());
         assert!(all.modules.first().is_some_and(|module| !module.environment.is_empty()));
     }
@@ -188,7 +291,40 @@ mod tests {
     #[test]
     fn a_file_that_was_named_must_exist() {
         let nowhere = Path::new("/nonexistent/obnova.toml");
-        assert_eq!(load(nowhere, false).expect("defaults"), Settings::default());
-        assert!(load(nowhere, true).is_err());
+        assert_eq!(load(Some(nowhere), nowhere, false).expect("defaults"), Settings::default());
+        assert!(load(None, nowhere, true).is_err());
+    }
+
+    #[test]
+    fn further_files_add_and_replace_and_what_is_locked_stays() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let write = |name: &str, text: &str| {
+            let path = directory.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("a directory")).expect("made");
+            std::fs::write(&path, text).expect("written");
+            path
+        };
+        let own = write("own.toml", "[watch]\nplaces = [\"file:/a\"]\n[log]\nlevel = \"warn\"\n");
+        write("own.toml.d/20.toml", "[log]\nlevel = \"debug\"\n");
+        write("own.toml.d/10.toml", "[watch]\nplaces = [\"file:/b\"]\n[log]\nlevel = \"error\"\n");
+        write("own.toml.d/30.toml.dpkg-old", "no configuration");
+        let settings = load(None, &own, true).expect("no mistake");
+        let places: Vec<&str> = settings.watch.iter().map(Place::as_str).collect();
+        assert_eq!((places, settings.log.as_deref()), (vec!["file:/a", "file:/b"], Some("debug")));
+
+        let administrators = write("all.toml", "[watch]\nplaces = [\"file:/c\"]\n[log]\nlevel = \"info\"\n");
+        let settings = load(Some(&administrators), &own, true).expect("no mistake");
+        assert_eq!((settings.watch.len(), settings.log.as_deref()), (3, Some("debug")), "a default that a person changes");
+        write("all.toml.d/lock.toml", "locked = [\"log.level\", \"watch.places\"]\n");
+        let settings = load(Some(&administrators), &own, true).expect("no mistake");
+        let places: Vec<&str> = settings.watch.iter().map(Place::as_str).collect();
+        assert_eq!((places, settings.log.as_deref()), (vec!["file:/c"], Some("info")));
+
+        write("own.toml.d/40.toml", "\nlocked = [\"modules\"]\n");
+        let error = load(Some(&administrators), &own, true).expect_err("not theirs to lock").to_string();
+        assert!(error.contains("40.toml:2:11: reserved for administrators"), "{error}");
+        write("all.toml.d/lock.toml", "locked = [\"mail\"]\n");
+        let error = load(Some(&administrators), &own, true).expect_err("no such key").to_string();
+        assert!(error.contains("lock.toml:1:11:") && error.contains("watch.places"), "{error}");
     }
 }

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use obnova_core::job::{JobEvent, Phase};
 use obnova_core::record::Record;
 use obnova_core::world::{Condition, Found, IllegalRecord, Sight};
-use obnova_core::{Entry, ItemId, Level, Now, Place, Problem, World};
+use obnova_core::{Entry, ItemId, Level, Now, Place, Problem, Programme, World};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::journal::{Contents, Journal, JournalError, Remember, Seen};
 use crate::stores::{Sighting, Stamp};
+
+mod stall;
 
 /// What others are told when something has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +73,7 @@ enum Request {
     CardsMoved(Vec<Place>, Vec<Place>),
     Stall(u64, Option<Problem>),
     Greet,
+    Reprogramme(Vec<Programme>),
 }
 
 /// The handle to the engine.
@@ -219,6 +222,11 @@ impl Engine {
         self.requests.send(Request::CardsMoved(come, gone)).await.map_err(|_| stopping())
     }
 
+    /// From now on certificates are renewed by these programmes.
+    pub async fn reprogramme(&self, programmes: Vec<Programme>) -> Result<(), Problem> {
+        self.requests.send(Request::Reprogramme(programmes)).await.map_err(|_| stopping())
+    }
+
     /// Somebody who shows notices has come: warnings that nobody has seen may return.
     pub async fn greet(&self) -> Result<(), Problem> {
         self.requests.send(Request::Greet).await.map_err(|_| stopping())
@@ -269,6 +277,7 @@ async fn run(mut loaded: Loaded, mut requests: mpsc::Receiver<Request>) {
             biased;
             request = requests.recv() => {
                 let Some(request) = request else { return };
+                stall::if_asked().await;
                 look = loaded.serve(request).await;
             }
             () = clock.sleep(wake) => look = true,
@@ -323,6 +332,11 @@ impl Loaded {
                 self.tell_of_job(job);
                 self.changed(touched);
                 false
+            }
+            Request::Reprogramme(programmes) => {
+                let touched = self.state.world.reprogramme(programmes);
+                self.changed(touched);
+                true
             }
             Request::Greet => {
                 let returning = self.state.world.returning(self.state.now());

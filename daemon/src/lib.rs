@@ -77,8 +77,19 @@ pub struct Parts {
     pub household: Household,
     /// Who is heard.
     pub admission: Admission,
+    /// What the configuration says when it is read anew; `None`: it never is.
+    pub reloads: Option<mpsc::UnboundedReceiver<Configured>>,
     /// With nothing to watch and nobody there, end after so long; the bus starts the daemon again.
     pub idle_exit: Option<Duration>,
+}
+
+/// What the configuration says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Configured {
+    /// Its settings.
+    pub settings: Settings,
+    /// How certificates are renewed.
+    pub programmes: Vec<Programme>,
 }
 
 /// Why the daemon ended, or did not begin.
@@ -195,6 +206,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     service::ready();
     changed.notify_one();
 
+    let reload = parts.reloads.map(|reloads| tokio::spawn(reload(engine.clone(), surveyor.clone(), reloads)));
     let look = tokio::spawn(look(engine.clone(), surveyor, parts.settings.watch, seen));
     let greet = tokio::spawn(at_screen(parts.connection.clone(), engine.clone(), notifiers));
     let look_at_cards = tokio::spawn(at_cards(cards, engine.clone(), runner.clone(), at_readers));
@@ -219,6 +231,9 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     };
     service::stopping();
     look.abort();
+    if let Some(reload) = reload {
+        reload.abort();
+    }
     look_at_cards.abort();
     greet.abort();
     runner.stop_all().await;
@@ -262,12 +277,7 @@ fn lock(directory: &Path) -> Result<Lock, RunError> {
 /// Looks into all watched places, then listens for what changes in them.
 async fn look(engine: Engine, surveyor: Surveyor, configured: Vec<Place>, mut seen: mpsc::Receiver<Vec<stores::Sighting>>) {
     let looked = async {
-        engine
-            .write(move |world, _| {
-                let new = configured.into_iter().filter(|place| !world.is_watched(place));
-                Ok(new.map(|place| Record::Watched { place }).collect())
-            })
-            .await?;
+        watch_configured(&engine, configured).await?;
         engine.forget_unwatched().await?;
         let files = |place: &&Place| !place.scheme().is_card();
         let roots: Vec<Place> = engine.read(move |state| state.world.watches().filter(files).cloned().collect()).await?;
@@ -284,6 +294,33 @@ async fn look(engine: Engine, surveyor: Surveyor, configured: Vec<Place>, mut se
     };
     if let Err(problem) = looked.await {
         tracing::error!(%problem, "the places are watched no more");
+    }
+}
+
+/// Writes down that places named in the configuration are watched.
+async fn watch_configured(engine: &Engine, configured: Vec<Place>) -> Result<(), Problem> {
+    let decide = move |world: &World, _| {
+        let new = configured.into_iter().filter(|place| !world.is_watched(place));
+        Ok(new.map(|place| Record::Watched { place }).collect())
+    };
+    engine.write(decide).await
+}
+
+/// Takes up what the configuration says when it is read anew. A place that it does not name any more stays watched.
+async fn reload(engine: Engine, surveyor: Surveyor, mut reloads: mpsc::UnboundedReceiver<Configured>) {
+    while let Some(Configured { settings, programmes }) = reloads.recv().await {
+        let taken = async {
+            engine.reprogramme(programmes).await?;
+            let named = settings.watch.clone();
+            let new =
+                engine.read(move |state| named.into_iter().filter(|place| !state.world.is_watched(place)).collect()).await?;
+            watch_configured(&engine, settings.watch).await?;
+            engine.see(surveyor.watch_all(new).await).await.map(drop)
+        };
+        match taken.await {
+            Ok(()) => tracing::info!("the configuration was read anew"),
+            Err(problem) => tracing::error!(%problem, "the configuration was read anew in part"),
+        }
     }
 }
 

@@ -15,8 +15,9 @@ use obnovad::helper::Helper;
 use obnovad::mail::Resolver;
 use obnovad::rehearsal::{RehearsalError, Stage};
 use obnovad::scope::Scope;
-use obnovad::{Parts, RunError, programmes, rehearsal, run, service};
+use obnovad::{Configured, Parts, RunError, programmes, rehearsal, run, service};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tracing::Level;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -112,8 +113,12 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
         Some(path) => path,
         None => scope.config()?,
     };
-    let settings = config::load(&config, named)?;
-    let programmes = programmes::load(&config.with_file_name("programmes.d"))?;
+    let configured = move || -> anyhow::Result<Configured> {
+        let settings = config::load(scope.administrators_config(), &config, named)?;
+        let programmes = programmes::load(&config.with_file_name("programmes.d"))?;
+        Ok(Configured { settings, programmes })
+    };
+    let Configured { settings, programmes } = configured()?;
     let modules = if scope.has_cards() {
         modules::all(&settings.modules, Path::new("/"), scope.home().as_deref())
     } else {
@@ -142,6 +147,8 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
                 _ = interrupt.recv() => {}
             }
         };
+        let (reload, reloads) = mpsc::unbounded_channel();
+        tokio::spawn(at_hang_up(signal(SignalKind::hangup())?, configured, reload));
         let builder = match &arguments.bus {
             Some(address) => zbus::connection::Builder::address(address.as_str())?,
             None => scope.bus()?,
@@ -161,6 +168,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
             household: scope.household(),
             admission: scope.admission(),
             // The machine's certificates are looked after from start to end.
+            reloads: Some(reloads),
             idle_exit: (scope == Scope::User).then_some(IDLE_EXIT),
         };
         Ok(run(parts, stop).await?)
@@ -192,6 +200,7 @@ fn rehearse(name: &str, programmes: Vec<Programme>) -> anyhow::Result<()> {
             modules: Vec::new(),
             household: Scope::User.household(),
             admission: Admission::Peer,
+            reloads: None,
             idle_exit: None,
         };
         let stop = async move {
@@ -203,6 +212,23 @@ fn rehearse(name: &str, programmes: Vec<Programme>) -> anyhow::Result<()> {
             Err(error) => Err(error.into()),
         }
     })
+}
+
+/// Reads the configuration anew as often as it is asked to; one with a mistake changes nothing.
+async fn at_hang_up(
+    mut hang_up: tokio::signal::unix::Signal,
+    configured: impl Fn() -> anyhow::Result<Configured>,
+    reload: mpsc::UnboundedSender<Configured>,
+) {
+    while hang_up.recv().await.is_some() {
+        service::reloading();
+        match configured() {
+            // The daemon that would take it may be ending.
+            Ok(configured) => drop(reload.send(configured)),
+            Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
+        }
+        service::ready();
+    }
 }
 
 /// obnova-helper beside this program, or where it is installed.

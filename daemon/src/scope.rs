@@ -27,6 +27,11 @@ impl Scope {
         }
     }
 
+    /// The administrator's configuration, which comes before the scope's own.
+    pub fn administrators_config(self) -> Option<&'static Path> {
+        (self == Self::User).then(|| Path::new("/etc/obnova/user.toml"))
+    }
+
     /// The state directory where none is named.
     pub fn state_dir(self) -> anyhow::Result<PathBuf> {
         match self {
@@ -52,7 +57,8 @@ impl Scope {
                 Household { owner, scope: "user" }
             }
             Self::System => {
-                let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+                // In the sandbox of its unit it sees nothing of /proc but its own.
+                let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
                 Household { owner: host.trim().to_owned(), scope: "system" }
             }
         }

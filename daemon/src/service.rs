@@ -15,8 +15,13 @@ use crate::bus::{Desk, views};
 const GATHER: Duration = Duration::from_millis(200);
 
 /// Everything is served.
-pub(crate) fn ready() {
+pub fn ready() {
     say(&[NotifyState::Ready]);
+}
+
+/// The configuration is read anew.
+pub fn reloading() {
+    say(&[NotifyState::Reloading]);
 }
 
 /// The end has begun.

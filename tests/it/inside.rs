@@ -92,6 +92,7 @@ impl Inside {
             modules: Vec::new(),
             household: Household { owner: "anna".into(), scope: "user" },
             admission: if on_bus { Admission::Owner(rustix::process::getuid().as_raw()) } else { Admission::Peer },
+            reloads: None,
             idle_exit: None,
         };
         equip(&mut parts);

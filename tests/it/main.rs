@@ -14,6 +14,7 @@ mod parcel;
 #[cfg(feature = "peers")]
 mod peers;
 mod rehearsal;
+mod reload;
 mod renewal;
 mod secrecy;
 mod succession;

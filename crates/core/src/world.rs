@@ -322,6 +322,19 @@ impl World {
         &self.programmes
     }
 
+    /// From now on certificates are renewed by these programmes. The ids of the items that may look otherwise now.
+    pub fn reprogramme(&mut self, programmes: Vec<Programme>) -> BTreeSet<ItemId> {
+        let places: Vec<Place> = self.places().cloned().collect();
+        let seen: Vec<(Place, Option<Sight>)> = places.into_iter().map(|place| (place.clone(), self.sight(&place))).collect();
+        self.programmes = programmes;
+        // Which certificates belong together is the programmes' to say: all are taken note of anew.
+        let mut touched: BTreeSet<ItemId> = seen.iter().flat_map(|(place, _)| self.observe(place, None)).collect();
+        for (place, sight) in seen {
+            touched.extend(self.observe(&place, sight));
+        }
+        touched
+    }
+
     /// The programme of this name.
     pub fn programme(&self, name: &str) -> Option<&Programme> {
         self.programmes.iter().find(|programme| programme.name == name)

@@ -12,15 +12,21 @@ const INSTALLED: &[(&str, u32)] = &[
     ("bin/obnova", 0o755),
     ("bin/obnova-tray", 0o755),
     ("bin/obnovad", 0o755),
+    ("lib/systemd/system/obnovad.service", 0o644),
     ("lib/systemd/user/obnova-tray.service", 0o644),
     ("lib/systemd/user/obnovad.service", 0o644),
+    ("lib/sysusers.d/obnova.conf", 0o644),
     ("libexec/obnova/obnova-helper", 0o755),
     ("share/dbus-1/services/org.obnova.Daemon1.service", 0o644),
+    ("share/dbus-1/system-services/org.obnova.Daemon1.service", 0o644),
+    ("share/dbus-1/system.d/org.obnova.Daemon1.conf", 0o644),
     ("share/doc/obnova/CHANGELOG.md", 0o644),
     ("share/doc/obnova/LICENSE-APACHE", 0o644),
     ("share/doc/obnova/LICENSE-MIT", 0o644),
     ("share/doc/obnova/README.md", 0o644),
     ("share/doc/obnova/obnova.toml", 0o644),
+    ("share/doc/obnova/programmes/signed-request.toml", 0o644),
+    ("share/polkit-1/actions/org.obnova.policy", 0o644),
 ];
 
 #[test]
@@ -36,7 +42,9 @@ fn everything_lands_below_destdir_and_names_the_prefix() {
     for (file, line) in [
         ("lib/systemd/user/obnovad.service", "ExecStart=/opt/obnova/bin/obnovad"),
         ("lib/systemd/user/obnova-tray.service", "ExecStart=/opt/obnova/bin/obnova-tray"),
+        ("lib/systemd/system/obnovad.service", "ExecStart=/opt/obnova/bin/obnovad --system"),
         ("share/dbus-1/services/org.obnova.Daemon1.service", "Exec=/opt/obnova/bin/obnovad"),
+        ("share/dbus-1/system-services/org.obnova.Daemon1.service", "Exec=/opt/obnova/bin/obnovad --system"),
     ] {
         let text = fs::read_to_string(prefix.join(file)).expect("an installed text");
         assert!(text.lines().any(|present| present == line), "{file} lacks {line}:\n{text}");
@@ -49,14 +57,30 @@ fn systemd_finds_nothing_to_say_about_the_units() {
     let directory = TempDir::new().expect("a temporary directory");
     let prefix = directory.path().join("prefix");
     install(Path::new(""), prefix.to_str().expect("a plain path"));
-    let units = prefix.join("lib/systemd/user");
-    assert_eq!(verify(&units, directory.path()), "");
+    for (scope, names) in [("user", ["obnovad.service", "obnova-tray.service"].as_slice()), ("system", &["obnovad.service"])] {
+        let units: Vec<PathBuf> = names.iter().map(|name| prefix.join("lib/systemd").join(scope).join(name)).collect();
+        assert_eq!(verify(scope, &units, directory.path()), "");
 
-    // Its exit status does not tell: so that silence means something, a misspelt key must make it speak.
-    let unit = units.join("obnovad.service");
-    let misspelt = fs::read_to_string(&unit).expect("the unit").replace("LockPersonality=", "LockPersonalty=");
-    fs::write(&unit, misspelt).expect("a writable unit");
-    assert!(verify(&units, directory.path()).contains("LockPersonalty"));
+        // Its exit status does not tell: so that silence means something, a misspelt key must make it speak.
+        let misspelt = fs::read_to_string(&units[0]).expect("the unit").replace("LockPersonality=", "LockPersonalty=");
+        fs::write(&units[0], misspelt).expect("a writable unit");
+        assert!(verify(scope, &units, directory.path()).contains("LockPersonalty"));
+    }
+}
+
+#[test]
+fn the_system_unit_is_exposed_to_little() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("systemd/system/obnovad.service");
+    let looked = |threshold: &str| {
+        let mut command = Command::new("systemd-analyze");
+        command.args(["security", "--offline=yes", "--no-pager", "--threshold", threshold]).arg(&unit);
+        let output = command.output().expect("systemd-analyze runs (Debian package systemd)");
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    // In tenths: the exposure that systemd reckons, of 10.0.
+    let (passed, said) = looked("15");
+    assert!(passed, "{said}");
+    assert!(!looked("1").0, "the threshold means something");
 }
 
 pub(super) fn install(destdir: &Path, prefix: &str) {
@@ -76,10 +100,10 @@ fn programs() -> PathBuf {
     own.ancestors().nth(2).expect("a target directory").to_owned()
 }
 
-fn verify(units: &Path, runtime: &Path) -> String {
+fn verify(scope: &str, units: &[PathBuf], runtime: &Path) -> String {
     let output = Command::new("systemd-analyze")
-        .args(["verify", "--user"])
-        .args([units.join("obnovad.service"), units.join("obnova-tray.service")])
+        .args(["verify", &format!("--{scope}")])
+        .args(units)
         .env("XDG_RUNTIME_DIR", runtime)
         .output()
         .expect("systemd-analyze runs (Debian package systemd)");
