@@ -17,6 +17,7 @@ const INSTALLED: &[(&str, u32)] = &[
     ("lib/systemd/user/obnovad.service", 0o644),
     ("lib/sysusers.d/obnova.conf", 0o644),
     ("libexec/obnova/obnova-helper", 0o755),
+    ("share/bash-completion/completions/obnova", 0o644),
     ("share/dbus-1/services/org.obnova.Daemon1.service", 0o644),
     ("share/dbus-1/system-services/org.obnova.Daemon1.service", 0o644),
     ("share/dbus-1/system.d/org.obnova.Daemon1.conf", 0o644),
@@ -26,8 +27,17 @@ const INSTALLED: &[(&str, u32)] = &[
     ("share/doc/obnova/README.md", 0o644),
     ("share/doc/obnova/obnova.toml", 0o644),
     ("share/doc/obnova/programmes/signed-request.toml", 0o644),
+    ("share/fish/vendor_completions.d/obnova.fish", 0o644),
     ("share/polkit-1/actions/org.obnova.policy", 0o644),
+    ("share/zsh/site-functions/_obnova", 0o644),
 ];
+
+/// The man pages, one for each verb: those that are kept.
+fn man_pages() -> Vec<String> {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/man");
+    let pages = fs::read_dir(kept).expect("packaging/man").map(|page| page.expect("an entry").file_name());
+    pages.map(|page| format!("share/man/man1/{}", page.to_string_lossy())).collect()
+}
 
 #[test]
 fn everything_lands_below_destdir_and_names_the_prefix() {
@@ -36,7 +46,8 @@ fn everything_lands_below_destdir_and_names_the_prefix() {
     let prefix = staging.path().join("opt/obnova");
     let mut found = BTreeSet::new();
     files(staging.path(), &mut found);
-    let expected: BTreeSet<_> = INSTALLED.iter().map(|(path, mode)| (prefix.join(path), *mode)).collect();
+    let mut expected: BTreeSet<_> = INSTALLED.iter().map(|(path, mode)| (prefix.join(path), *mode)).collect();
+    expected.extend(man_pages().into_iter().map(|page| (prefix.join(page), 0o644)));
     assert_eq!(found, expected);
 
     for (file, line) in [
