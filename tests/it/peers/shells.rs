@@ -65,7 +65,7 @@ async fn fish_completes_names() {
 async fn zsh_takes_the_script_and_asks_by_it() {
     let (scene, _daemon) = two().await;
     // zsh completes only at a terminal: here its function is read, and asked for what it would offer.
-    let script = "autoload -Uz compinit; compinit -u -d /dev/null; source <(obnova completions zsh); \
+    let script = "autoload -Uz compinit; compinit -u -D; source <(obnova completions zsh); \
                   print -r -- ${_comps[obnova]}; functions ${_comps[obnova]} | grep -c COMPLETE";
     let told = shell(&scene, "zsh", script);
     assert!(told.lines().next().is_some_and(|name| name.contains("obnova")), "{told}");
