@@ -70,14 +70,13 @@ async fn a_file_without_a_private_key_says_so() {
     let bench = Bench::new();
     let der = bench.certificate("karta", KINDS[0]);
     bench.openssl(&["pkcs12", "-export", "-inkey", "karta.key", "-in", "karta.crt", "-out", "p12", "-passout", "pass:x"]);
-    let contents: [(&str, &[u8]); 7] = [
+    let contents: [(&str, &[u8]); 6] = [
         ("empty", b""),
         ("text", b"Dear Sir or Madam,\n"),
         ("garbage", &bench.openssl(&["rand", "-hex", "500"])),
         ("certificate", &bench.read("karta.crt")),
         ("DER certificate", &der),
         ("public key", &bench.spki("karta.crt")),
-        ("PKCS#12", &bench.read("p12")),
     ];
     for (name, content) in contents {
         let path = bench.write("some.key", content);
@@ -86,6 +85,11 @@ async fn a_file_without_a_private_key_says_so() {
     }
     let error = bench.helper.inspect_key(&bench.path(""), None).await.expect_err("a directory");
     assert!(matches!(error, HelperError::NotRegular), "{error:?}");
+
+    let package = bench.helper.inspect_key(&bench.path("p12"), Some(&secret("x"))).await.expect("the key in a PKCS#12");
+    assert_eq!((package.spki.0, package.encrypted), (bench.spki("karta.crt"), true));
+    let error = bench.helper.inspect_key(&bench.path("p12"), Some(&secret("y"))).await.expect_err("another password");
+    assert!(matches!(error, HelperError::WrongSecret), "{error:?}");
 }
 
 #[tokio::test]
