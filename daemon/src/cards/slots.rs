@@ -38,7 +38,8 @@ impl Slots {
 
     /// Nobody is interested any more.
     pub(super) fn cease(&mut self) {
-        self.listeners.abort_all();
+        // Dropping them aborts them; what was only aborted would still count as listening.
+        self.listeners = JoinSet::new();
     }
 
     /// Ready when tokens have come or gone.
