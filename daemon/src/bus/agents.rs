@@ -122,38 +122,31 @@ impl Agents {
 
     /// Asks for a yes.
     pub async fn consent(&self, whom: &Requester, question: &QuestionView) -> Result<bool, Problem> {
-        loop {
-            let (agent, proxy) = self.choose(whom).await?;
-            let open = Open::new(&proxy, question);
-            let answer = in_time(PATIENCE, proxy.consent(question)).await?;
-            open.answered();
-            match answer {
-                Ok(answer) => return Ok(answer),
-                Err(error) => self.judge(&agent, error).await?,
-            }
-        }
+        self.ask_yes(whom, question, Yes::Consent).await
     }
 
     /// Asks whether something has been done by hand.
     pub async fn confirm_hand_step(&self, whom: &Requester, question: &QuestionView) -> Result<bool, Problem> {
-        loop {
-            let (agent, proxy) = self.choose(whom).await?;
-            let open = Open::new(&proxy, question);
-            let answer = in_time(PATIENCE, proxy.confirm_hand_step(question)).await?;
-            open.answered();
-            match answer {
-                Ok(answer) => return Ok(answer),
-                Err(error) => self.judge(&agent, error).await?,
-            }
-        }
+        self.ask_yes(whom, question, Yes::HandStep).await
     }
 
     /// Asks whether a page is to be opened, and has it opened after a yes.
     pub async fn open_link(&self, whom: &Requester, question: &QuestionView) -> Result<bool, Problem> {
+        self.ask_yes(whom, question, Yes::Link).await
+    }
+
+    async fn ask_yes(&self, whom: &Requester, question: &QuestionView, to: Yes) -> Result<bool, Problem> {
         loop {
             let (agent, proxy) = self.choose(whom).await?;
             let open = Open::new(&proxy, question);
-            let answer = in_time(PATIENCE, proxy.open_link(question)).await?;
+            let call = async {
+                match to {
+                    Yes::Consent => proxy.consent(question).await,
+                    Yes::HandStep => proxy.confirm_hand_step(question).await,
+                    Yes::Link => proxy.open_link(question).await,
+                }
+            };
+            let answer = in_time(PATIENCE, call).await?;
             open.answered();
             match answer {
                 Ok(answer) => return Ok(answer),
@@ -236,6 +229,14 @@ impl Agents {
 /// What the person does, in their own time, but within bounds.
 async fn in_time<T>(patience: Duration, work: impl Future<Output = T>) -> Result<T, Problem> {
     shares::spent(Whose::Person, tokio::time::timeout(patience, work)).await.map_err(|_| Problem::Refused {})
+}
+
+/// What a person says yes to.
+#[derive(Clone, Copy)]
+enum Yes {
+    Consent,
+    HandStep,
+    Link,
 }
 
 /// A question that is being asked. It is taken back when nobody waits for its answer any more: it has lapsed, or the renewal
