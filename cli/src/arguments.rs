@@ -149,6 +149,16 @@ pub enum Verb {
         #[command(subcommand)]
         verb: MailVerb,
     },
+    /// Keeps the password of a file in the keyring.
+    Remember {
+        /// Name, prefix or id.
+        id: String,
+    },
+    /// Takes it out of the keyring.
+    Forget {
+        /// Name, prefix or id.
+        id: String,
+    },
     /// Whether renewals can succeed.
     Doctor {
         /// Name, prefix or id; all that is due, if absent.

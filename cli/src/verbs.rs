@@ -1,5 +1,6 @@
 //! The verbs: a module per family. Each asks the daemon, writes data to `out` and talk to `err`, and says how it ended.
 
+mod act;
 mod card;
 mod doctor;
 mod log;
@@ -8,6 +9,7 @@ mod mail;
 pub(crate) mod outward;
 mod programme;
 pub(crate) mod rehearse;
+mod remember;
 mod renew;
 mod watch;
 
@@ -47,6 +49,8 @@ pub(crate) async fn run(session: &mut Session<'_>, verb: Verb) -> Result<Ending,
         Verb::Check => outward::check(session).await,
         Verb::Completions { shell } => outward::register_completions(session.out, shell),
         Verb::Doctor { id } => doctor::doctor(session, id.as_deref()).await,
+        Verb::Remember { id } => remember::remember(session, &id).await,
+        Verb::Forget { id } => remember::forget(session, &id).await,
         Verb::Log { follow, number, since } => log::log(session, follow, number, since.as_deref()).await,
     }
 }

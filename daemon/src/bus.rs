@@ -11,6 +11,8 @@ use zbus::object_server::SignalEmitter;
 
 use crate::cards::Cards;
 use crate::engine::{Engine, Publication};
+use crate::helper::Helper;
+use crate::keyring::Keyring;
 use crate::runner::Runner;
 use crate::stores::Surveyor;
 
@@ -24,6 +26,7 @@ mod job;
 mod log;
 mod mail;
 mod manager;
+mod remember;
 pub(crate) mod screen;
 mod succession;
 pub mod views;
@@ -42,6 +45,10 @@ pub struct Desk {
     pub runner: Runner,
     /// Who reaches cards.
     pub cards: Cards,
+    /// Who opens files.
+    pub helper: Helper,
+    /// Who remembers passwords.
+    pub keyring: Keyring,
     /// Who looks into the places.
     pub surveyor: Surveyor,
     /// Who reads mails.

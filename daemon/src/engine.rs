@@ -69,7 +69,7 @@ enum Request {
     Read(Read),
     Write(Decide, oneshot::Sender<Result<(), Problem>>),
     See(Vec<Sighting>, oneshot::Sender<BTreeSet<ItemId>>),
-    Found(Place),
+    Tell(Place, &'static str, Level),
     CardsMoved(Vec<Place>, Vec<Place>),
     Stall(u64, Option<Problem>),
     Greet,
@@ -211,7 +211,12 @@ impl Engine {
 
     /// A card was taken up by itself: the person is told, and can undo it.
     pub async fn found(&self, card: Place) -> Result<(), Problem> {
-        self.requests.send(Request::Found(card)).await.map_err(|_| stopping())
+        self.requests.send(Request::Tell(card, "found", Level::Notice)).await.map_err(|_| stopping())
+    }
+
+    /// A place needs its password: whoever owns it is told.
+    pub async fn locked(&self, place: Place) -> Result<(), Problem> {
+        self.requests.send(Request::Tell(place, "locked", Level::Warning)).await.map_err(|_| stopping())
     }
 
     /// These cards came, or hold something else than before; and these went.
@@ -307,12 +312,12 @@ impl Loaded {
                 let _ = reply.send(touched);
                 true
             }
-            Request::Found(card) => {
+            Request::Tell(place, event, level) => {
                 let now = self.state.now();
-                let items = self.state.world.items_within(&card);
+                let items = self.state.world.items_within(&place);
                 // One notice for a card, however many certificates lie on it.
                 if let Some(item) = items.into_iter().find(|item| self.state.world.item(*item, now).is_some()) {
-                    self.say(Publication::Noticed(item, "found", Level::Notice));
+                    self.say(Publication::Noticed(item, event, level));
                 }
                 false
             }
@@ -384,8 +389,11 @@ impl Loaded {
                 if !self.state.world.is_replacing(&sighting.place) {
                     replaced.extend(replacement(before, after, &sighting.place));
                 }
-                // Once, when it happens: not again at each start.
-                if before.condition != Condition::Changed && after.condition == Condition::Changed {
+                // Once, when it happens: not again at each start, and not where the keyring may open it.
+                if !self.state.world.remembers(&sighting.place)
+                    && before.condition != Condition::Changed
+                    && after.condition == Condition::Changed
+                {
                     locked.extend(self.state.world.items_within(&sighting.place));
                 }
             }
@@ -501,7 +509,11 @@ impl Loaded {
 /// The items that a record makes look otherwise.
 fn touched_by(entry: &Entry, world: &World) -> Vec<ItemId> {
     match &entry.record {
-        Record::Born { .. } | Record::Seen { .. } | Record::Replaced { .. } => Vec::new(),
+        Record::Born { .. }
+        | Record::Seen { .. }
+        | Record::Replaced { .. }
+        | Record::Remembered { .. }
+        | Record::Forgotten { .. } => Vec::new(),
         Record::Watched { place } | Record::Unwatched { place } | Record::Excluded { place } => vec![world.place_id(place)],
         Record::Announced { item, .. } | Record::LetterTold { item, .. } => vec![*item],
         Record::Letter { letter } => world.verdict(letter).1.into_iter().collect(),

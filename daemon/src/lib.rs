@@ -10,6 +10,7 @@ pub mod engine;
 pub mod executables;
 pub mod helper;
 pub mod journal;
+pub mod keyring;
 pub mod mail;
 pub mod programmes;
 mod random;
@@ -48,6 +49,7 @@ use config::Settings;
 use engine::{Engine, EngineError, Loaded};
 use helper::Helper;
 use journal::{Journal, JournalError};
+use keyring::Keyring;
 use runner::{Runner, Tools};
 use stores::Surveyor;
 
@@ -73,6 +75,8 @@ pub struct Parts {
     pub readers: Option<(Readers, mpsc::UnboundedReceiver<ReaderEvent>)>,
     /// The PKCS#11 modules that may show tokens.
     pub modules: Vec<Module>,
+    /// What remembers passwords.
+    pub keyring: Keyring,
     /// Whose items these are.
     pub household: Household,
     /// Who is heard.
@@ -171,11 +175,13 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     let (readers, at_readers) = parts.readers.unzip();
     let cards = Cards::new(parts.helper.clone(), readers, parts.modules);
     let agents = Agents::new(parts.connection.clone(), Arc::clone(&notifiers));
+    let keyring = parts.keyring;
     let runner = Runner::new(Tools {
         engine: engine.clone(),
+        keyring: keyring.clone(),
         cards: cards.clone(),
         simulated: Simulated::at(parts.state_dir.join("simulated-authority"), parts.helper.clone()),
-        helper: parts.helper,
+        helper: parts.helper.clone(),
         agents: Arc::clone(&agents),
         surveyor: surveyor.clone(),
         clock: parts.clock,
@@ -186,6 +192,8 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         runner: runner.clone(),
         surveyor: surveyor.clone(),
         cards: cards.clone(),
+        helper: parts.helper,
+        keyring: keyring.clone(),
         agents,
         mail: Arc::new(mail::Reader::new(parts.resolver, parts.settings.mail.servers.clone())),
         household: parts.household,
@@ -207,7 +215,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     changed.notify_one();
 
     let reload = parts.reloads.map(|reloads| tokio::spawn(reload(engine.clone(), surveyor.clone(), reloads)));
-    let look = tokio::spawn(look(engine.clone(), surveyor, parts.settings.watch, seen));
+    let look = tokio::spawn(look(engine.clone(), surveyor, keyring, parts.settings.watch, seen));
     let greet = tokio::spawn(at_screen(parts.connection.clone(), engine.clone(), notifiers));
     let look_at_cards = tokio::spawn(at_cards(cards, engine.clone(), runner.clone(), at_readers));
     let speak = service::speak(desk.clone(), Arc::clone(&changed));
@@ -275,20 +283,26 @@ fn lock(directory: &Path) -> Result<Lock, RunError> {
 }
 
 /// Looks into all watched places, then listens for what changes in them.
-async fn look(engine: Engine, surveyor: Surveyor, configured: Vec<Place>, mut seen: mpsc::Receiver<Vec<stores::Sighting>>) {
+async fn look(
+    engine: Engine,
+    surveyor: Surveyor,
+    keyring: Keyring,
+    configured: Vec<Place>,
+    mut seen: mpsc::Receiver<Vec<stores::Sighting>>,
+) {
     let looked = async {
         watch_configured(&engine, configured).await?;
         engine.forget_unwatched().await?;
         let files = |place: &&Place| !place.scheme().is_card();
         let roots: Vec<Place> = engine.read(move |state| state.world.watches().filter(files).cloned().collect()).await?;
         let sightings = surveyor.watch_all(roots).await;
-        engine.see(sightings).await?;
+        keyring.see(&engine, &surveyor, sightings).await?;
         // The work of the start is done, and what follows is little for a long time.
         if let Err(error) = obnova_secret::footprint::settle() {
             tracing::debug!(%error, "what only the start needed stays in memory");
         }
         while let Some(sightings) = seen.recv().await {
-            engine.see(sightings).await?;
+            keyring.see(&engine, &surveyor, sightings).await?;
         }
         Ok::<(), Problem>(())
     };

@@ -12,6 +12,7 @@ use obnovad::cards::{modules, readers::Readers};
 use obnovad::clock::{Clock, SystemClock};
 use obnovad::config::{self, Settings};
 use obnovad::helper::Helper;
+use obnovad::keyring::Keyring;
 use obnovad::mail::Resolver;
 use obnovad::rehearsal::{RehearsalError, Stage};
 use obnovad::scope::Scope;
@@ -155,6 +156,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
         };
         let connection = builder.build().await.map_err(RunError::Bus)?;
         let parts = Parts {
+            keyring: if scope == Scope::User { Keyring::on(connection.clone()) } else { Keyring::none() },
             connection,
             bus_name: Some(obnova_api::BUS_NAME),
             state_dir,
@@ -187,6 +189,7 @@ fn rehearse(name: &str, programmes: Vec<Programme>) -> anyhow::Result<()> {
         let clock = SystemClock::new()?;
         let stage = Stage::set(&std::env::temp_dir(), name, programmes, &helper, clock.now().to_utc()).await?;
         let parts = Parts {
+            keyring: Keyring::none(),
             connection: rehearsal::connection().await?,
             bus_name: None,
             state_dir: stage.state_dir(),

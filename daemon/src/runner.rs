@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use obnova_api::QuestionView;
-use obnova_core::job::{Job, JobEvent, Next, Phase, Start};
+use obnova_core::job::{Job, JobEvent, NewKey, Next, Phase, Start};
 use obnova_core::record::Record;
 use obnova_core::{Problem, Step};
 use tokio::sync::Notify;
@@ -22,8 +22,9 @@ use crate::cards::Cards;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::helper::Helper;
+use crate::keyring::Keyring;
 use crate::shares;
-use crate::stores::Surveyor;
+use crate::stores::{self, Surveyor};
 
 mod at_card;
 pub(crate) mod backup;
@@ -42,6 +43,8 @@ pub struct Tools {
     pub engine: Engine,
     /// Does what needs a key or a secret.
     pub helper: Helper,
+    /// Remembers passwords.
+    pub keyring: Keyring,
     /// Reaches cards and tokens.
     pub cards: Cards,
     /// Issues what rehearsals ask for.
@@ -199,6 +202,7 @@ async fn drive(tools: &Tools, number: u64, whom: Requester, again: &Again) -> Re
                     for old in &job.start.old {
                         tools.surveyor.unwatch(old.place.clone()).await;
                     }
+                    remember(tools, &job).await?;
                     tools.engine.forget_unwatched().await?;
                 }
                 tidy(tools, number).await?;
@@ -279,6 +283,34 @@ async fn perform(ground: &Ground<'_>, intent: &obnova_core::job::Intent, sitting
 
 async fn write(tools: &Tools, job: u64, what: JobEvent) -> Result<(), Problem> {
     tools.engine.write(move |_, _| Ok(vec![Record::Job { job, what }])).await
+}
+
+/// What opened an old file and opens the new one, too, is remembered for that as well.
+async fn remember(tools: &Tools, job: &Job) -> Result<(), Problem> {
+    let made = job.preflight().map_or(&[][..], |(keys, _)| keys);
+    for (old, NewKey { place, .. }) in job.start.old.iter().zip(made) {
+        let (known, new) = (old.place.clone(), place.clone());
+        if !tools.engine.read(move |state| state.world.remembers(&known)).await? {
+            continue;
+        }
+        let kept = async {
+            let Some(password) = tools.keyring.find(&old.place, false).await? else { return Ok(false) };
+            if !stores::opens(&tools.helper, place, &password).await? {
+                return Ok(false);
+            }
+            tools.keyring.keep(place, &password).await.map(|()| true)
+        };
+        match kept.await {
+            Ok(true) => tools.engine.write(move |_, _| Ok(vec![Record::Remembered { place: new }])).await?,
+            Ok(false) => {}
+            // The renewal is done; what is lost is a convenience.
+            Err(problem @ (Problem::NoKeyring { .. } | Problem::KeyringClosed {})) => {
+                tracing::warn!(%problem, "the new file's password is not remembered");
+            }
+            Err(problem) => return Err(problem),
+        }
+    }
+    Ok(())
 }
 
 async fn tidy(tools: &Tools, number: u64) -> Result<(), Problem> {

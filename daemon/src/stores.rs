@@ -195,6 +195,39 @@ impl Surveyor {
     }
 }
 
+/// Whether the private key of a place is behind a password.
+pub async fn has_password(helper: &Helper, place: &Place) -> Result<bool, Problem> {
+    let outcome = if place.scheme() == Scheme::Pkcs12 {
+        let empty = Secret::from_slice(&mut []).map_err(|error| Problem::Internal { detail: error.to_string() })?;
+        helper.open_pkcs12(&place.path(), &empty).await.map(drop)
+    } else {
+        match key_file(place) {
+            Some(key) => helper.inspect_key(&key, None).await.map(drop),
+            None => return Ok(false),
+        }
+    };
+    match outcome {
+        Ok(()) => Ok(false),
+        Err(HelperError::WrongSecret | HelperError::SecretNeeded) => Ok(true),
+        Err(error) => Err(problem(&place.path(), &error)),
+    }
+}
+
+/// Whether this password opens the private key of a place.
+pub async fn opens(helper: &Helper, place: &Place, password: &Secret) -> Result<bool, Problem> {
+    let outcome = if place.scheme() == Scheme::Pkcs12 {
+        helper.open_pkcs12(&place.path(), password).await.map(drop)
+    } else {
+        let key = key_file(place).ok_or_else(|| Problem::NoKey { path: place.shown() })?;
+        helper.inspect_key(&key, Some(password)).await.map(drop)
+    };
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(HelperError::WrongSecret | HelperError::UnfitSecret) => Ok(false),
+        Err(error) => Err(problem(&place.path(), &error)),
+    }
+}
+
 /// The file with the private key of a place: for `p12:` the file itself; for `file:` the certificate's own file, or the one
 /// beside it that by name and look is its key. Blocks. `None` if there is none.
 pub fn key_file(place: &Place) -> Option<PathBuf> {

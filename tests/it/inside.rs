@@ -14,6 +14,7 @@ use obnovad::bus::views::Household;
 use obnovad::clock::SimulatedClock;
 use obnovad::config::Settings;
 use obnovad::helper::Helper;
+use obnovad::keyring::Keyring;
 use obnovad::{Parts, RunError};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
@@ -89,6 +90,7 @@ impl Inside {
             helper: Helper::at(program("obnova-helper")),
             resolver: obnovad::mail::Resolver::of_zone([]),
             readers: None,
+            keyring: Keyring::none(),
             modules: Vec::new(),
             household: Household { owner: "anna".into(), scope: "user" },
             admission: if on_bus { Admission::Owner(rustix::process::getuid().as_raw()) } else { Admission::Peer },

@@ -4,6 +4,7 @@ mod card;
 mod desktop;
 mod disk;
 mod install;
+mod keyring;
 mod memory;
 mod nginx;
 mod piv;

@@ -67,6 +67,9 @@ wants_desktop() {
     wants fonts-dejavu-core test -d /usr/share/fonts/truetype/dejavu
     wants pinentry-gtk2 command -v pinentry-gtk-2
     wants dbus-daemon command -v dbus-daemon
+    # Where passwords are kept, and whoever looks into it without us.
+    wants gnome-keyring command -v gnome-keyring-daemon
+    wants libsecret-tools command -v secret-tool
 }
 
 # Shells that complete command lines, and a parser of calendars.

@@ -1,14 +1,14 @@
 //! `card list`, `show`, `unblock`, `change-pin`: smart cards and their PINs. Which card is meant is found here.
 
 use obnova_api::dict::{Dictionary, to_json};
-use obnova_api::{CardView, ItemView, Options, SpotView};
+use obnova_api::{CardView, ItemView, SpotView};
 use obnova_text::shell_word;
 use zbus::zvariant::Value;
 
-use crate::agent::Registered;
 use crate::ending::{Ending, Failure};
 use crate::session::{Session, dictionary};
 use crate::table;
+use crate::verbs::act::act;
 use crate::verbs::look::command;
 
 /// A card, as view and key by key.
@@ -74,24 +74,7 @@ pub(crate) async fn change_pin(session: &mut Session<'_>, id: Option<&str>) -> R
 async fn at_pin(session: &mut Session<'_>, id: Option<&str>, action: &str, again: &str, done: &str) -> Result<Ending, Failure> {
     let (item, _) = find(session, id).await?;
     let again = session.text.say(again, &[("name_quoted", &shell_word(&item.name))]);
-    let agent = Registered::at_hand(session).await?;
-    let manager = session.door.manager.clone();
-    let options = Options::default();
-    let acted = tokio::select! {
-        acted = manager.act(&item.id, action, &options) => Some(acted),
-        () = &mut session.interrupted => None,
-    };
-    agent.leave().await;
-    match acted {
-        None => return Ok(Ending::Failed),
-        Some(acted) => acted.map_err(|error| beginning_anew(Failure::from(error).of(&item.name), again))?,
-    };
-    if session.door.json {
-        session.json(&serde_json::json!({ "id": item.id }))?;
-    }
-    let told = session.text.say(done, &[("name", &item.name)]);
-    session.tell(&told)?;
-    Ok(Ending::Done)
+    act(session, &item, action, done, |failure| beginning_anew(failure, again)).await
 }
 
 /// The same failure with the command that begins anew: no renewal was interrupted.

@@ -57,6 +57,12 @@ problems! {
     InvalidArgument { argument: String, value: String },
     /// The caller may not do this.
     NotAuthorized {},
+    /// There is no keyring, or it cannot be used.
+    NoKeyring { detail: String },
+    /// The person's keyring stays locked.
+    KeyringClosed {},
+    /// Nothing here has a password.
+    NoPassword { name: String },
     /// The renewal of this item is already under way.
     AlreadyRenewing { job: String },
     /// The item has been renewed.

@@ -45,6 +45,16 @@ pub enum Record {
         /// The place.
         place: Place,
     },
+    /// The password of a place is in the person's keyring, because they wanted it remembered.
+    Remembered {
+        /// The place.
+        place: Place,
+    },
+    /// It is there no longer.
+    Forgotten {
+        /// The place.
+        place: Place,
+    },
     /// A person was told, or there was nobody to tell.
     Announced {
         /// The certificate concerned.

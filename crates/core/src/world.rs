@@ -81,6 +81,8 @@ pub struct World {
     item_places: HashMap<ItemId, Place>,
     told: HashMap<Fingerprint, Told>,
     retired: BTreeMap<Fingerprint, Retired>,
+    /// The places whose passwords are in the person's keyring.
+    remembered: BTreeSet<Place>,
     jobs: BTreeMap<u64, Job>,
     post: Post,
 }
@@ -98,6 +100,7 @@ impl World {
             item_places: HashMap::new(),
             told: HashMap::new(),
             retired: BTreeMap::new(),
+            remembered: BTreeSet::new(),
             jobs: BTreeMap::new(),
             post: Post::default(),
         }
@@ -152,6 +155,12 @@ impl World {
             Record::Letter { letter } => self.take_letter(letter),
             Record::LetterTold { certificate, word, .. } => self.take_told(*certificate, *word),
             Record::Ordered { certificate, .. } => self.take_order(*certificate, entry.at),
+            Record::Remembered { place } => {
+                self.remembered.insert(place.clone());
+            }
+            Record::Forgotten { place } => {
+                self.remembered.remove(place);
+            }
             Record::Job { job, what } => self.apply_to_job(*job, what, entry.at),
         }
         Ok(())
@@ -261,6 +270,11 @@ impl World {
             |found: &Found| found.key && !found.certificate.self_issued() && self.programme_of(&found.certificate).is_some();
         let known = self.dismissed.contains(card) || self.watches.iter().any(|watch| card.is_within(watch));
         !known && found.iter().any(renewed)
+    }
+
+    /// Whether the password of this place is in the person's keyring.
+    pub fn remembers(&self, place: &Place) -> bool {
+        self.remembered.contains(place)
     }
 
     /// Whether this place below a watched directory is passed over.

@@ -424,6 +424,8 @@ fn records() -> Vec<Record> {
         Record::Watched { place: place.clone() },
         Record::Unwatched { place: place.clone() },
         Record::Excluded { place: place.clone() },
+        Record::Remembered { place: place.clone() },
+        Record::Forgotten { place: place.clone() },
         Record::Announced {
             certificate,
             item: ItemId(1),
@@ -446,7 +448,7 @@ fn records() -> Vec<Record> {
     records.extend(usual.chain(others).map(|what| Record::Job { job: 1, what }));
 
     let kinds: BTreeSet<usize> = records.iter().map(kind_of).collect();
-    assert_eq!(kinds, (0..17).collect(), "no variant is missing");
+    assert_eq!(kinds, (0..20).collect(), "no variant is missing");
     records
 }
 
@@ -473,22 +475,24 @@ fn kind_of(record: &Record) -> usize {
         Record::Watched { .. } => 1,
         Record::Unwatched { .. } => 2,
         Record::Excluded { .. } => 3,
-        Record::Announced { .. } => 4,
-        Record::Seen { .. } => 5,
-        Record::Snoozed { .. } => 6,
-        Record::Replaced { .. } => 7,
+        Record::Remembered { .. } => 4,
+        Record::Forgotten { .. } => 5,
+        Record::Announced { .. } => 6,
+        Record::Seen { .. } => 7,
+        Record::Snoozed { .. } => 8,
+        Record::Replaced { .. } => 9,
         Record::Job { what, .. } => match what {
-            JobEvent::Started(_) => 8,
-            JobEvent::Intended { .. } => 9,
-            JobEvent::Done { .. } => 10,
-            JobEvent::Failed { .. } => 11,
-            JobEvent::Resumed {} => 12,
-            JobEvent::Cancelled {} => 13,
-            JobEvent::Overtaken { .. } => 14,
+            JobEvent::Started(_) => 10,
+            JobEvent::Intended { .. } => 11,
+            JobEvent::Done { .. } => 12,
+            JobEvent::Failed { .. } => 13,
+            JobEvent::Resumed {} => 14,
+            JobEvent::Cancelled {} => 15,
+            JobEvent::Overtaken { .. } => 16,
         },
-        Record::Letter { .. } => 14,
-        Record::LetterTold { .. } => 15,
-        Record::Ordered { .. } => 16,
+        Record::Letter { .. } => 17,
+        Record::LetterTold { .. } => 18,
+        Record::Ordered { .. } => 19,
     }
 }
 

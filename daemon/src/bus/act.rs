@@ -44,6 +44,8 @@ impl Desk {
             "backup" => self.backup(id, options.to.as_deref(), &requester).await.map(|()| None),
             "unwatch" => self.unwatch(id).await.map(|()| None),
             "unlock" => self.unlock(id, &requester).await.map(|()| None),
+            "remember" => self.remember(id, &requester).await.map(|()| None),
+            "forget" => self.forget(id).await.map(|()| None),
             "snooze" => {
                 let until = options.until.as_deref().unwrap_or_default();
                 let wrong = || Problem::InvalidArgument { argument: "until".into(), value: until.to_owned() };

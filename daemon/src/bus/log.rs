@@ -28,6 +28,8 @@ fn describe(entry: &Entry, world: &World) -> (&'static str, BTreeMap<&'static st
         Record::Watched { place } => ("watched", vec![("place", place.to_string())]),
         Record::Unwatched { place } => ("unwatched", vec![("place", place.to_string())]),
         Record::Excluded { place } => ("excluded", vec![("place", place.to_string())]),
+        Record::Remembered { place } => ("remembered", vec![("place", place.to_string())]),
+        Record::Forgotten { place } => ("forgotten", vec![("place", place.to_string())]),
         Record::Announced { name, threshold, not_after, .. } => (
             "announced",
             vec![
@@ -102,7 +104,11 @@ fn item(entry: &Entry, world: &World) -> Option<String> {
     let id = match &entry.record {
         Record::Announced { item, .. } | Record::LetterTold { item, .. } => *item,
         Record::Letter { letter } => world.verdict(letter).1?,
-        Record::Watched { place } | Record::Unwatched { place } | Record::Excluded { place } => world.place_id(place),
+        Record::Watched { place }
+        | Record::Unwatched { place }
+        | Record::Excluded { place }
+        | Record::Remembered { place }
+        | Record::Forgotten { place } => world.place_id(place),
         Record::Job { job, .. } => world.renewal_id(*job),
         Record::Seen { certificate, .. } | Record::Snoozed { certificate, .. } | Record::Ordered { certificate, .. } => {
             world.identity_of(certificate)?

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use obnova_api::{QuestionView, RulesView};
 use obnova_core::job::Home;
 use obnova_core::programme::{NewSecret, SecretRule};
-use obnova_core::{Fingerprint, Problem, Scheme};
+use obnova_core::{Fingerprint, Place, Problem, Scheme};
 use obnova_secret::Secret;
 
 use super::at_card::Opened;
@@ -123,6 +123,9 @@ impl Sitting {
                 return Ok(empty);
             }
         }
+        if let Some(remembered) = remembered(ground, place).await? {
+            return Ok(remembered);
+        }
         let mut question = question(ground, rule, uses);
         question.args = Some([("path".to_owned(), place.path().display().to_string())].into());
         for _ in 0..TRIES {
@@ -163,6 +166,23 @@ pub(super) async fn opened(tools: &Tools, whom: &Requester, mut question: Questi
     }
     let shown = question.args.and_then(|mut args| args.remove("path")).unwrap_or_else(|| key.display().to_string());
     Err(Problem::WrongSecret { path: shown })
+}
+
+/// What the person's keyring has for a file, if it opens it.
+async fn remembered(ground: &Ground<'_>, place: &Place) -> Result<Option<Secret>, Problem> {
+    let known = place.clone();
+    if !ground.tools.engine.read(move |state| state.world.remembers(&known)).await? {
+        return Ok(None);
+    }
+    match ground.tools.keyring.find(place, true).await {
+        Ok(Some(secret)) if opens_old(ground, &secret).await? => Ok(Some(secret)),
+        Ok(_) => Ok(None),
+        // The person is asked instead.
+        Err(problem) => {
+            tracing::info!(%problem, "the keyring does not help");
+            Ok(None)
+        }
+    }
 }
 
 /// Whether nothing protects the old key's file.

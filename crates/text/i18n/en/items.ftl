@@ -78,6 +78,8 @@ action-seen = Seen
 action-unwatch = Undo
 action-ordered = Ordered
 action-open-letter = Open the page
+action-remember = Remember the password
+action-forget = Forget the password
 
 # What is told of a card.
 card-can-moves = makes new keys beside the old ones, and moves them

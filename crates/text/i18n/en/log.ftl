@@ -4,6 +4,8 @@ log-born = Obnova was set up.
 log-watched = { $place } is watched.
 log-unwatched = { $place } is watched no longer.
 log-excluded = { $place } is left out.
+log-remembered = The password of { $place } is kept in your keyring.
+log-forgotten = The password of { $place } is in your keyring no longer.
 log-announced = { $name }: warned that it ends on { $not_after } ({ $days ->
     [0] on the day
     [one] 1 day before

@@ -130,6 +130,7 @@ question-hand-step-yes = Done
 use-open-old = to open the old file
 use-protect-new = to protect the new file
 use-try = to try its key
+use-keep = to be kept in your keyring, from which Obnova takes it from now on
 use-make-keys = to make the new keys
 use-sign-requests = to sign what is sent to the authority
 use-store-certificates = to put the new certificates on the card

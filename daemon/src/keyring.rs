@@ -1,0 +1,154 @@
+//! The person's keyring (Secret Service API 0.2 on the session bus): passwords of files that they wanted remembered, and nothing
+//! else; no PIN is ever kept. Owns no copy, and speaks to nobody before something is to be remembered.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use obnova_core::world::Condition;
+use obnova_core::{Place, Problem};
+use obnova_secret::Secret;
+use secret_service::{EncryptionType, Error, SecretService};
+use zbus::Connection;
+
+use crate::engine::Engine;
+use crate::stores::{Sighting, Surveyor};
+
+/// How long the keyring may take that asks nobody.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long it may take where it asks the person for its own password.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// What the items of this program have in common (libsecret's convention).
+const SCHEMA: &str = "org.obnova.Password";
+
+/// Whom to ask for what is remembered. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Keyring(Option<Connection>);
+
+impl Keyring {
+    /// The one of the person whose session bus this is.
+    pub fn on(session: Connection) -> Self {
+        Self(Some(session))
+    }
+
+    /// None: a machine has no person, and a rehearsal remembers nothing.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// The password of a place, if it is remembered. `may_ask`: a locked keyring asks the person to open it; else it has nothing.
+    pub async fn find(&self, place: &Place, may_ask: bool) -> Result<Option<Secret>, Problem> {
+        self.within(if may_ask { PATIENCE } else { DEADLINE }, async |service| {
+            let found = service.search_items(attributes(&place.to_string())).await?;
+            let item = match (found.unlocked.first(), found.locked.first()) {
+                (Some(item), _) => item,
+                (None, Some(item)) if may_ask => {
+                    item.unlock().await?;
+                    item
+                }
+                _ => return Ok(None),
+            };
+            let mut bytes = item.get_secret().await?;
+            // What the library decrypted in memory of its own is wiped with this copy.
+            Ok(Some(Secret::from_slice(&mut bytes)))
+        })
+        .await?
+        .transpose()
+        .map_err(|error| Problem::Internal { detail: error.to_string() })
+    }
+
+    /// Remembers the password of a place in place of an older one; a locked keyring asks the person to open it.
+    pub async fn keep(&self, place: &Place, password: &Secret) -> Result<(), Problem> {
+        let label = format!("Obnova: {}", place.shown());
+        self.within(PATIENCE, async |service| {
+            let collection = match service.get_default_collection().await {
+                // A desktop on which nothing was ever remembered.
+                Err(Error::NoResult) => service.create_collection("Obnova", "default").await?,
+                found => found?,
+            };
+            if collection.is_locked().await? {
+                collection.unlock().await?;
+            }
+            let place = place.to_string();
+            collection.create_item(&label, attributes(&place), password.expose(), true, "text/plain").await.map(drop)
+        })
+        .await
+    }
+
+    /// Forgets the password of a place.
+    pub async fn forget(&self, place: &Place) -> Result<(), Problem> {
+        self.within(PATIENCE, async |service| {
+            let found = service.search_items(attributes(&place.to_string())).await?;
+            for item in &found.locked {
+                item.unlock().await?;
+            }
+            for item in found.unlocked.iter().chain(&found.locked) {
+                item.delete().await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Lets the engine see, and opens those places that are locked and whose passwords are remembered, asking nobody. Where that
+    /// does not help, the person is told.
+    pub(crate) async fn see(&self, engine: &Engine, surveyor: &Surveyor, sightings: Vec<Sighting>) -> Result<(), Problem> {
+        let locked = |sighting: &&Sighting| {
+            let sight = sighting.sight.as_ref();
+            sight.is_some_and(|sight| matches!(sight.condition, Condition::Locked | Condition::Changed))
+        };
+        let locked: Vec<Place> = sightings.iter().filter(locked).map(|sighting| sighting.place.clone()).collect();
+        engine.see(sightings).await?;
+        if locked.is_empty() {
+            return Ok(());
+        }
+        let remembered = engine.read(move |state| {
+            let remembers = |place: &Place| state.world.remembers(place);
+            locked.into_iter().filter(remembers).collect::<Vec<Place>>()
+        });
+        for place in remembered.await? {
+            let opened = async {
+                let password = self.find(&place, false).await?.ok_or(Problem::KeyringClosed {})?;
+                surveyor.open(&place, &password).await
+            };
+            match opened.await {
+                Ok(sighting) => drop(engine.see(vec![sighting]).await?),
+                Err(problem) => {
+                    tracing::info!(%problem, "what the keyring has opens nothing");
+                    engine.locked(place).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn within<T>(
+        &self,
+        deadline: Duration,
+        work: impl AsyncFnOnce(&SecretService<'_>) -> Result<T, Error>,
+    ) -> Result<T, Problem> {
+        let absent = || Problem::NoKeyring { detail: "none".into() };
+        let connection = self.0.clone().ok_or_else(absent)?;
+        let session = async {
+            // A session of its own each time: nobody listens meanwhile. What travels is encrypted for it.
+            let service = SecretService::connect_with_existing(EncryptionType::Dh, connection).await?;
+            work(&service).await
+        };
+        match tokio::time::timeout(deadline, session).await {
+            Ok(outcome) => outcome.map_err(problem),
+            Err(_) => Err(Problem::KeyringClosed {}),
+        }
+    }
+}
+
+fn attributes(place: &str) -> HashMap<&str, &str> {
+    HashMap::from([("xdg:schema", SCHEMA), ("place", place)])
+}
+
+fn problem(error: Error) -> Problem {
+    match error {
+        Error::Locked | Error::Prompt | Error::PromptDisconnected => Problem::KeyringClosed {},
+        other => Problem::NoKeyring { detail: other.to_string() },
+    }
+}
