@@ -277,6 +277,13 @@ impl World {
         self.remembered.contains(place)
     }
 
+    /// The places of an item whose passwords are in the person's keyring; those, too, that renewals have left behind.
+    pub fn remembered_of(&self, id: ItemId) -> Vec<Place> {
+        let olds = self.jobs().filter(|(_, job)| job.start.identity == id).flat_map(|(_, job)| &job.start.old);
+        let places: BTreeSet<Place> = olds.map(|old| old.place.clone()).chain(self.places_of_item(id)).collect();
+        places.into_iter().filter(|place| self.remembers(place)).collect()
+    }
+
     /// Whether this place below a watched directory is passed over.
     pub fn is_excluded(&self, place: &Place) -> bool {
         self.excluded.contains(place)

@@ -28,19 +28,18 @@ impl Desk {
         if kept { Ok(()) } else { Err(Problem::NoPassword { name }) }
     }
 
-    /// Forgets the passwords of an item's files.
+    /// Forgets the passwords of an item's files, of those that its renewals left behind, too.
     pub(super) async fn forget(&self, id: ItemId) -> Result<(), Problem> {
-        let (name, places) = self.files_of(id).await?;
-        let mut forgotten = false;
-        for place in places {
-            let known = place.clone();
-            if self.engine.read(move |state| state.world.remembers(&known)).await? {
-                self.keyring.forget(&place).await?;
-                self.engine.write(move |_, _| Ok(vec![Record::Forgotten { place }])).await?;
-                forgotten = true;
-            }
+        let (name, _) = self.files_of(id).await?;
+        let places = self.engine.read(move |state| state.world.remembered_of(id)).await?;
+        if places.is_empty() {
+            return Err(Problem::NoPassword { name });
         }
-        if forgotten { Ok(()) } else { Err(Problem::NoPassword { name }) }
+        for place in places {
+            self.keyring.forget(&place).await?;
+            self.engine.write(move |_, _| Ok(vec![Record::Forgotten { place }])).await?;
+        }
+        Ok(())
     }
 
     async fn files_of(&self, id: ItemId) -> Result<(String, Vec<Place>), Problem> {

@@ -93,7 +93,7 @@ async fn a_password_is_kept_used_and_forgotten() {
     eventually("the new file's password", async || keyring.kept(&new).await.filter(|kept| kept == PASSWORD)).await;
 
     scene.obnova(&["forget", "anna"]).await.ends(0);
-    assert_eq!(keyring.kept(&new).await, None);
+    assert_eq!((keyring.kept(&new).await, keyring.kept(&place).await), (None, None), "nor the old file's");
     let outcome = scene.obnova_answering("consent=renewal:yes\n", &["renew", "anna", "--wait"]).await;
     assert_eq!(outcome.code, 3, "the password is asked for again: {outcome:?}");
     let log = scene.obnova(&["log"]).await.ends(0);
