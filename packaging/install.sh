@@ -10,7 +10,7 @@ if [ -z "${OBNOVA_PROGRAMS:-}" ]; then
     wants_to_build
     bring_lacking
     bound_target
-    cargo build --locked --release -p obnovad -p obnova -p obnova-tray
+    build_release
     OBNOVA_PROGRAMS=$CARGO_TARGET_DIR/release
 fi
 
@@ -33,11 +33,16 @@ put 644 systemd/obnova.sysusers "$TARGET/lib/sysusers.d/obnova.conf"
 put 644 packaging/dbus/system-services/org.obnova.Daemon1.service "$TARGET/share/dbus-1/system-services/org.obnova.Daemon1.service"
 put 644 packaging/dbus/org.obnova.Daemon1.conf "$TARGET/share/dbus-1/system.d/org.obnova.Daemon1.conf"
 put 644 packaging/polkit/org.obnova.policy "$TARGET/share/polkit-1/actions/org.obnova.policy"
+put 644 packaging/polkit/org.obnova.rules "$TARGET/share/polkit-1/rules.d/org.obnova.rules"
+install -D -m 644 packaging/icons/obnova-ok.svg "$TARGET/share/icons/hicolor/scalable/apps/obnova.svg"
 for document in README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE; do
     install -D -m 644 "$document" "$TARGET/share/doc/obnova/$document"
 done
 for page in packaging/man/*.1; do
     install -D -m 644 "$page" "$TARGET/share/man/man1/$(basename "$page")"
+done
+for page in packaging/pages/*; do
+    install -D -m 644 "$page" "$TARGET/share/man/man${page##*.}/${page##*/}"
 done
 for shell in bash zsh fish; do
     case $shell in
@@ -45,13 +50,18 @@ for shell in bash zsh fish; do
         zsh) completion=share/zsh/site-functions/_obnova ;;
         fish) completion=share/fish/vendor_completions.d/obnova.fish ;;
     esac
-    "$OBNOVA_PROGRAMS/obnova" completions $shell >"$OBNOVA_CACHE/completion"
-    install -D -m 644 "$OBNOVA_CACHE/completion" "$TARGET/$completion"
+    "$OBNOVA_PROGRAMS/obnova" completions $shell | install -D -m 644 /dev/stdin "$TARGET/$completion"
 done
 install -D -m 644 packaging/obnova.toml "$TARGET/share/doc/obnova/obnova.toml"
 for programme in packaging/programmes/*.toml; do
     install -D -m 644 "$programme" "$TARGET/share/doc/obnova/programmes/${programme##*/}"
 done
+
+# What the system reads nowhere but in /etc. A configuration that somebody may have changed stays.
+if [ "$PREFIX" = /usr ]; then
+    put 644 packaging/autostart/obnova-tray.desktop "$DESTDIR/etc/xdg/autostart/obnova-tray.desktop"
+    [ -e "$DESTDIR/etc/obnova/obnova.toml" ] || install -D -m 644 packaging/obnova.toml "$DESTDIR/etc/obnova/obnova.toml"
+fi
 
 if [ -z "$DESTDIR" ]; then
     echo "Installed under $PREFIX. Each person who wants it:  systemctl --user enable --now obnovad obnova-tray"

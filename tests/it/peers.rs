@@ -7,6 +7,7 @@ mod install;
 mod keyring;
 mod memory;
 mod nginx;
+mod package;
 mod piv;
 mod shells;
 mod system;

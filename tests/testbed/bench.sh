@@ -12,6 +12,6 @@ bring_lacking
 bound_target
 
 # What is measured is built as it is installed; what measures need not be fast.
-cargo build --locked --release -p obnovad -p obnova -p obnova-tray
+build_release
 cargo build --locked -p obnova-tests --example bench --bin card-line
 "$CARGO_TARGET_DIR/debug/examples/bench" "$CARGO_TARGET_DIR/release" "$OBNOVA_CACHE/bench" "$@"

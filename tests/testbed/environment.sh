@@ -101,6 +101,13 @@ wants_tokens() {
     wants opensc command -v pkcs11-tool
 }
 
+# --- the programs as they are installed ---
+
+# Builds them with the release profile, in $CARGO_TARGET_DIR.
+build_release() {
+    cargo build --locked --release -p obnovad -p obnova -p obnova-tray
+}
+
 # --- the target directory ---
 
 # A target directory above 8 GB is mostly leftovers: what only saves seconds goes first, then everything. Never while somebody

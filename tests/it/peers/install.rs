@@ -28,7 +28,11 @@ const INSTALLED: &[(&str, u32)] = &[
     ("share/doc/obnova/obnova.toml", 0o644),
     ("share/doc/obnova/programmes/signed-request.toml", 0o644),
     ("share/fish/vendor_completions.d/obnova.fish", 0o644),
+    ("share/icons/hicolor/scalable/apps/obnova.svg", 0o644),
+    ("share/man/man1/obnova-tray.1", 0o644),
+    ("share/man/man8/obnovad.8", 0o644),
     ("share/polkit-1/actions/org.obnova.policy", 0o644),
+    ("share/polkit-1/rules.d/org.obnova.rules", 0o644),
     ("share/zsh/site-functions/_obnova", 0o644),
 ];
 
@@ -60,6 +64,21 @@ fn everything_lands_below_destdir_and_names_the_prefix() {
         let text = fs::read_to_string(prefix.join(file)).expect("an installed text");
         assert!(text.lines().any(|present| present == line), "{file} lacks {line}:\n{text}");
         assert!(!text.contains("/usr/bin"), "{file} still names /usr/bin");
+    }
+}
+
+#[test]
+fn the_pages_name_every_option() {
+    for (program, page) in [("obnovad", "obnovad.8"), ("obnova-tray", "obnova-tray.1")] {
+        let help = Command::new(programs().join(program)).arg("--help").output().expect("it runs").stdout;
+        let help = String::from_utf8(help).expect("UTF-8");
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/pages").join(page);
+        let page = fs::read_to_string(page).expect("a page").replace('\\', "");
+        let options: Vec<&str> = help.split_whitespace().filter(|word| word.starts_with("--")).collect();
+        assert!(options.len() > 2, "{help}");
+        for option in options {
+            assert!(page.contains(option), "{program} {option}");
+        }
     }
 }
 
@@ -106,14 +125,14 @@ pub(super) fn install(destdir: &Path, prefix: &str) {
 }
 
 /// Where cargo put the workspace's programs: this test's own is in `deps` below it.
-fn programs() -> PathBuf {
+pub(super) fn programs() -> PathBuf {
     let own = std::env::current_exe().expect("the path of this program");
     own.ancestors().nth(2).expect("a target directory").to_owned()
 }
 
 fn verify(scope: &str, units: &[PathBuf], runtime: &Path) -> String {
     let output = Command::new("systemd-analyze")
-        .args(["verify", &format!("--{scope}")])
+        .args(["verify", "--man=no", &format!("--{scope}")])
         .args(units)
         .env("XDG_RUNTIME_DIR", runtime)
         .output()
