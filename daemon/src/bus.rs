@@ -10,6 +10,7 @@ use zbus::Connection;
 use zbus::object_server::SignalEmitter;
 
 use crate::cards::Cards;
+use crate::credentials::Credentials;
 use crate::engine::{Engine, Publication};
 use crate::helper::Helper;
 use crate::keyring::Keyring;
@@ -49,6 +50,8 @@ pub struct Desk {
     pub helper: Helper,
     /// Who remembers passwords.
     pub keyring: Keyring,
+    /// What opens without a question.
+    pub credentials: Credentials,
     /// Who looks into the places.
     pub surveyor: Surveyor,
     /// Who reads mails.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::cards::modules::Module;
+use crate::credentials::Named;
 
 /// The annotated default file; a test holds that it names every key and means the defaults.
 pub const DEFAULT: &str = include_str!("../../packaging/obnova.toml");
@@ -22,6 +23,8 @@ pub struct Settings {
     pub watch: Vec<Place>,
     /// PKCS#11 modules besides those that are registered with p11-kit.
     pub modules: Vec<Module>,
+    /// Which of systemd's credentials opens what.
+    pub credentials: Vec<Named>,
     /// How mails are judged.
     pub mail: Mail,
     /// The level of the log, as a `tracing` filter.
@@ -43,6 +46,7 @@ pub struct Mail {
 struct File {
     locked: Vec<Spanned<Key>>,
     modules: Vec<NamedModule>,
+    credentials: Vec<NamedCredential>,
     watch: Watch,
     mail: Mail,
     log: Log,
@@ -68,6 +72,7 @@ enum Key {
 struct Fragment {
     watch: Vec<Place>,
     modules: Vec<Module>,
+    credentials: Vec<Named>,
     mail: Mail,
     log: Option<String>,
     /// With the place of each in the text.
@@ -80,6 +85,13 @@ struct NamedModule {
     path: Spanned<PathBuf>,
     #[serde(default)]
     environment: BTreeMap<Spanned<String>, Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedCredential {
+    place: Spanned<String>,
+    name: Spanned<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -183,6 +195,7 @@ impl Settings {
         if free(Key::Modules) {
             self.modules.extend(fragment.modules);
         }
+        self.credentials.extend(fragment.credentials);
         if free(Key::MailServers) {
             self.mail.servers.extend(fragment.mail.servers);
         }
@@ -212,6 +225,14 @@ fn fragment(path: &Path, text: &str) -> Result<Fragment, ConfigError> {
     };
     let watch = file.watch.places.iter().map(place).collect::<Result<_, _>>()?;
     let modules = file.modules.into_iter().map(|named| module(named, &mistake)).collect::<Result<_, _>>()?;
+    let credential = |named: &NamedCredential| {
+        if !Named::is_name(named.name.get_ref()) {
+            let message = "letters, digits, `.`, `_` and `-` are expected";
+            return Err(mistake(named.name.span().start, message.to_owned()));
+        }
+        Ok(Named { place: place(&named.place)?, name: named.name.get_ref().clone() })
+    };
+    let credentials = file.credentials.iter().map(credential).collect::<Result<_, _>>()?;
     let levels = ["error", "warn", "info", "debug", "trace"];
     if let Some(level) = &file.log.level
         && !levels.contains(&level.get_ref().as_str())
@@ -221,7 +242,7 @@ fn fragment(path: &Path, text: &str) -> Result<Fragment, ConfigError> {
     let servers = file.mail.servers.iter().map(|server| server.to_lowercase()).collect();
     let mail = Mail { servers, ..file.mail };
     let locked = file.locked.into_iter().map(|key| (*key.get_ref(), key.span().start)).collect();
-    Ok(Fragment { watch, modules, mail, log: file.log.level.map(Spanned::into_inner), locked })
+    Ok(Fragment { watch, modules, credentials, mail, log: file.log.level.map(Spanned::into_inner), locked })
 }
 
 fn mistake(path: &Path, text: &str, offset: usize, message: String) -> ConfigError {
@@ -271,6 +292,7 @@ mod tests {
         let all = fragment(Path::new("obnova.toml"), &uncommented).expect("each example is right");
         assert!(!all.watch.is_empty() && all.log.is_some() && !all.locked.is_empty());
         assert!(!all.mail.servers.is_empty() && all.mail.resolver.is_some());
+        assert!(!all.credentials.is_empty());
         assert!(all.modules.first().is_some_and(|module| !module.environment.is_empty()));
     }
 
@@ -279,6 +301,7 @@ mod tests {
         assert!(mistake("[watch]\nplace = []\n").starts_with("obnova.toml:2:1: unknown field `place`, expected `places`"));
         assert!(mistake("[watch]\nplaces = [\"/etc/x\"]\n").contains("obnova.toml:2:11: unknown-scheme: `file:/PATH`"));
         assert!(mistake("[log]\nlevel = \"loud\"\n").contains("one of error, warn"));
+        assert!(mistake("credentials = [{ place = \"p12:/a\", name = \"../a\" }]").contains("obnova.toml:1:42: letters"));
         assert!(mistake("[watch\n").starts_with("obnova.toml:1:"));
         assert!(mistake("[[modules]]\npath = \"a.so\"\n").contains("obnova.toml:2:8: an absolute path"));
         assert!(mistake("[[modules]]\nenvironment = {}\n").contains("missing field `path`"));

@@ -389,8 +389,8 @@ impl Loaded {
                 if !self.state.world.is_replacing(&sighting.place) {
                     replaced.extend(replacement(before, after, &sighting.place));
                 }
-                // Once, when it happens: not again at each start, and not where the keyring may open it.
-                if !self.state.world.remembers(&sighting.place)
+                // Once, when it happens: not again at each start, and not where it may be opened without a question.
+                if !self.state.world.is_openable(&sighting.place)
                     && before.condition != Condition::Changed
                     && after.condition == Condition::Changed
                 {

@@ -4,14 +4,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use obnova_core::world::Condition;
 use obnova_core::{Place, Problem};
 use obnova_secret::Secret;
 use secret_service::{EncryptionType, Error, SecretService};
 use zbus::Connection;
-
-use crate::engine::Engine;
-use crate::stores::{Sighting, Surveyor};
 
 /// How long the keyring may take that asks nobody.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -89,38 +85,6 @@ impl Keyring {
             Ok(())
         })
         .await
-    }
-
-    /// Lets the engine see, and opens those places that are locked and whose passwords are remembered, asking nobody. Where that
-    /// does not help, the person is told.
-    pub(crate) async fn see(&self, engine: &Engine, surveyor: &Surveyor, sightings: Vec<Sighting>) -> Result<(), Problem> {
-        let locked = |sighting: &&Sighting| {
-            let sight = sighting.sight.as_ref();
-            sight.is_some_and(|sight| matches!(sight.condition, Condition::Locked | Condition::Changed))
-        };
-        let locked: Vec<Place> = sightings.iter().filter(locked).map(|sighting| sighting.place.clone()).collect();
-        engine.see(sightings).await?;
-        if locked.is_empty() {
-            return Ok(());
-        }
-        let remembered = engine.read(move |state| {
-            let remembers = |place: &Place| state.world.remembers(place);
-            locked.into_iter().filter(remembers).collect::<Vec<Place>>()
-        });
-        for place in remembered.await? {
-            let opened = async {
-                let password = self.find(&place, false).await?.ok_or(Problem::KeyringClosed {})?;
-                surveyor.open(&place, &password).await
-            };
-            match opened.await {
-                Ok(sighting) => drop(engine.see(vec![sighting]).await?),
-                Err(problem) => {
-                    tracing::info!(%problem, "what the keyring has opens nothing");
-                    engine.locked(place).await?;
-                }
-            }
-        }
-        Ok(())
     }
 
     async fn within<T>(

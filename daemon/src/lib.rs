@@ -6,12 +6,14 @@ pub mod cards;
 pub mod clock;
 pub mod config;
 mod consumers;
+pub mod credentials;
 pub mod engine;
 pub mod executables;
 pub mod helper;
 pub mod journal;
 pub mod keyring;
 pub mod mail;
+mod opening;
 pub mod programmes;
 mod random;
 pub mod rehearsal;
@@ -46,6 +48,7 @@ use cards::modules::Module;
 use cards::readers::{ReaderEvent, Readers};
 use clock::Clock;
 use config::Settings;
+use credentials::Credentials;
 use engine::{Engine, EngineError, Loaded};
 use helper::Helper;
 use journal::{Journal, JournalError};
@@ -77,6 +80,8 @@ pub struct Parts {
     pub modules: Vec<Module>,
     /// What remembers passwords.
     pub keyring: Keyring,
+    /// What the service was handed over to open files and tokens with.
+    pub credentials: Credentials,
     /// Whose items these are.
     pub household: Household,
     /// Who is heard.
@@ -175,10 +180,11 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     let (readers, at_readers) = parts.readers.unzip();
     let cards = Cards::new(parts.helper.clone(), readers, parts.modules);
     let agents = Agents::new(parts.connection.clone(), Arc::clone(&notifiers));
-    let keyring = parts.keyring;
+    let (keyring, credentials) = (parts.keyring, parts.credentials);
     let runner = Runner::new(Tools {
         engine: engine.clone(),
         keyring: keyring.clone(),
+        credentials: credentials.clone(),
         cards: cards.clone(),
         simulated: Simulated::at(parts.state_dir.join("simulated-authority"), parts.helper.clone()),
         helper: parts.helper.clone(),
@@ -194,6 +200,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         cards: cards.clone(),
         helper: parts.helper,
         keyring: keyring.clone(),
+        credentials: credentials.clone(),
         agents,
         mail: Arc::new(mail::Reader::new(parts.resolver, parts.settings.mail.servers.clone())),
         household: parts.household,
@@ -214,8 +221,10 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     service::ready();
     changed.notify_one();
 
-    let reload = parts.reloads.map(|reloads| tokio::spawn(reload(engine.clone(), surveyor.clone(), reloads)));
-    let look = tokio::spawn(look(engine.clone(), surveyor, keyring, parts.settings.watch, seen));
+    let reload =
+        parts.reloads.map(|reloads| tokio::spawn(reload(engine.clone(), surveyor.clone(), credentials.clone(), reloads)));
+    let opening = (keyring, credentials);
+    let look = tokio::spawn(look(engine.clone(), surveyor, opening, parts.settings.watch, seen));
     let greet = tokio::spawn(at_screen(parts.connection.clone(), engine.clone(), notifiers));
     let look_at_cards = tokio::spawn(at_cards(cards, engine.clone(), runner.clone(), at_readers));
     let speak = service::speak(desk.clone(), Arc::clone(&changed));
@@ -286,29 +295,36 @@ fn lock(directory: &Path) -> Result<Lock, RunError> {
 async fn look(
     engine: Engine,
     surveyor: Surveyor,
-    keyring: Keyring,
+    (keyring, credentials): (Keyring, Credentials),
     configured: Vec<Place>,
     mut seen: mpsc::Receiver<Vec<stores::Sighting>>,
 ) {
     let looked = async {
+        name_what_opens(&engine, &credentials).await?;
         watch_configured(&engine, configured).await?;
         engine.forget_unwatched().await?;
         let files = |place: &&Place| !place.scheme().is_card();
         let roots: Vec<Place> = engine.read(move |state| state.world.watches().filter(files).cloned().collect()).await?;
         let sightings = surveyor.watch_all(roots).await;
-        keyring.see(&engine, &surveyor, sightings).await?;
+        opening::see(&engine, &surveyor, &keyring, &credentials, sightings).await?;
         // The work of the start is done, and what follows is little for a long time.
         if let Err(error) = obnova_secret::footprint::settle() {
             tracing::debug!(%error, "what only the start needed stays in memory");
         }
         while let Some(sightings) = seen.recv().await {
-            keyring.see(&engine, &surveyor, sightings).await?;
+            opening::see(&engine, &surveyor, &keyring, &credentials, sightings).await?;
         }
         Ok::<(), Problem>(())
     };
     if let Err(problem) = looked.await {
         tracing::error!(%problem, "the places are watched no more");
     }
+}
+
+/// Has the engine know what opens without a question.
+async fn name_what_opens(engine: &Engine, credentials: &Credentials) -> Result<(), Problem> {
+    let places = credentials.named().into_iter().map(|named| named.place).collect();
+    engine.read(move |state| state.world.open_without_question(places)).await
 }
 
 /// Writes down that places named in the configuration are watched.
@@ -321,10 +337,17 @@ async fn watch_configured(engine: &Engine, configured: Vec<Place>) -> Result<(),
 }
 
 /// Takes up what the configuration says when it is read anew. A place that it does not name any more stays watched.
-async fn reload(engine: Engine, surveyor: Surveyor, mut reloads: mpsc::UnboundedReceiver<Configured>) {
+async fn reload(
+    engine: Engine,
+    surveyor: Surveyor,
+    credentials: Credentials,
+    mut reloads: mpsc::UnboundedReceiver<Configured>,
+) {
     while let Some(Configured { settings, programmes }) = reloads.recv().await {
         let taken = async {
             engine.reprogramme(programmes).await?;
+            credentials.rename(settings.credentials);
+            name_what_opens(&engine, &credentials).await?;
             let named = settings.watch.clone();
             let new =
                 engine.read(move |state| named.into_iter().filter(|place| !state.world.is_watched(place)).collect()).await?;

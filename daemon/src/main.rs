@@ -11,6 +11,7 @@ use obnovad::bus::admission::Admission;
 use obnovad::cards::{modules, readers::Readers};
 use obnovad::clock::{Clock, SystemClock};
 use obnovad::config::{self, Settings};
+use obnovad::credentials::Credentials;
 use obnovad::helper::Helper;
 use obnovad::keyring::Keyring;
 use obnovad::mail::Resolver;
@@ -155,7 +156,9 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
             None => scope.bus()?,
         };
         let connection = builder.build().await.map_err(RunError::Bus)?;
+        let handed_over = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         let parts = Parts {
+            credentials: Credentials::new(handed_over, settings.credentials.clone()),
             keyring: if scope == Scope::User { Keyring::on(connection.clone()) } else { Keyring::none() },
             connection,
             bus_name: Some(obnova_api::BUS_NAME),
@@ -189,6 +192,7 @@ fn rehearse(name: &str, programmes: Vec<Programme>) -> anyhow::Result<()> {
         let clock = SystemClock::new()?;
         let stage = Stage::set(&std::env::temp_dir(), name, programmes, &helper, clock.now().to_utc()).await?;
         let parts = Parts {
+            credentials: Credentials::none(),
             keyring: Keyring::none(),
             connection: rehearsal::connection().await?,
             bus_name: None,

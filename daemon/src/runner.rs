@@ -20,6 +20,7 @@ use crate::authorities::simulated::Simulated;
 use crate::bus::agents::{Agents, Requester};
 use crate::cards::Cards;
 use crate::clock::Clock;
+use crate::credentials::Credentials;
 use crate::engine::Engine;
 use crate::helper::Helper;
 use crate::keyring::Keyring;
@@ -45,6 +46,8 @@ pub struct Tools {
     pub helper: Helper,
     /// Remembers passwords.
     pub keyring: Keyring,
+    /// What opens without a question.
+    pub credentials: Credentials,
     /// Reaches cards and tokens.
     pub cards: Cards,
     /// Issues what rehearsals ask for.

@@ -13,6 +13,7 @@ use obnovad::bus::admission::Admission;
 use obnovad::bus::views::Household;
 use obnovad::clock::SimulatedClock;
 use obnovad::config::Settings;
+use obnovad::credentials::Credentials;
 use obnovad::helper::Helper;
 use obnovad::keyring::Keyring;
 use obnovad::{Parts, RunError};
@@ -91,6 +92,7 @@ impl Inside {
             resolver: obnovad::mail::Resolver::of_zone([]),
             readers: None,
             keyring: Keyring::none(),
+            credentials: Credentials::none(),
             modules: Vec::new(),
             household: Household { owner: "anna".into(), scope: "user" },
             admission: if on_bus { Admission::Owner(rustix::process::getuid().as_raw()) } else { Admission::Peer },

@@ -3,6 +3,7 @@
 mod authority;
 mod cli;
 mod contract;
+mod credentials;
 mod faults;
 mod guard;
 mod house;

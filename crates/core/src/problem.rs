@@ -61,6 +61,10 @@ problems! {
     NoKeyring { detail: String },
     /// The person's keyring stays locked.
     KeyringClosed {},
+    /// A credential that the configuration names was not handed over (`missing`), or cannot be read; the command makes it.
+    NoCredential { credential: String, path: String, detail: String, command: String },
+    /// A credential does not open what the configuration says; the command makes it anew.
+    WrongCredential { credential: String, path: String, command: String },
     /// Nothing here has a password.
     NoPassword { name: String },
     /// The renewal of this item is already under way.
@@ -255,6 +259,8 @@ impl Problem {
             | Self::NotAuthorized {}
             | Self::HookFailed { .. }
             | Self::OwnerNotKept { .. }
+            | Self::NoCredential { .. }
+            | Self::WrongCredential { .. }
             | Self::JournalDamaged { .. }
             | Self::JournalNewer { .. }
             | Self::StateUnusable { .. } => Who::Administrator,

@@ -83,6 +83,8 @@ pub struct World {
     retired: BTreeMap<Fingerprint, Retired>,
     /// The places whose passwords are in the person's keyring.
     remembered: BTreeSet<Place>,
+    /// The places for which the configuration names what opens them.
+    openable: BTreeSet<Place>,
     jobs: BTreeMap<u64, Job>,
     post: Post,
 }
@@ -101,6 +103,7 @@ impl World {
             told: HashMap::new(),
             retired: BTreeMap::new(),
             remembered: BTreeSet::new(),
+            openable: BTreeSet::new(),
             jobs: BTreeMap::new(),
             post: Post::default(),
         }
@@ -275,6 +278,21 @@ impl World {
     /// Whether the password of this place is in the person's keyring.
     pub fn remembers(&self, place: &Place) -> bool {
         self.remembered.contains(place)
+    }
+
+    /// From now on these places, and what is below them, open without a question, as the configuration says.
+    pub fn open_without_question(&mut self, places: BTreeSet<Place>) {
+        self.openable = places;
+    }
+
+    /// Whether a place opens without a question to anybody: by what is in the keyring, or by what the configuration names.
+    pub fn is_openable(&self, place: &Place) -> bool {
+        self.remembers(place) || self.is_named_openable(place)
+    }
+
+    /// Whether the configuration names what opens a place.
+    fn is_named_openable(&self, place: &Place) -> bool {
+        self.openable.iter().any(|named| place.is_within(named))
     }
 
     /// The places of an item whose passwords are in the person's keyring; those, too, that renewals have left behind.

@@ -151,6 +151,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "free",
             "unwatched",
             "foreign",
+            "credential",
             "places",
             "certificate",
             "programme",

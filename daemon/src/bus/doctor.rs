@@ -14,6 +14,7 @@ use super::{Desk, cards, views};
 use crate::cards::census::Census;
 use crate::cards::readers::Service;
 use crate::cards::step::CardError;
+use crate::credentials::{Credentials, Named};
 use crate::engine::journal_problem;
 use crate::journal::Query;
 use crate::runner::trouble;
@@ -28,11 +29,14 @@ impl Desk {
         let newest = self.engine.journal().read(newest).await.map_err(|error| journal_problem(&error))?;
         let written = newest.last().map(|entry| entry.at);
         let census = self.cards.census().await;
+        let credentials = self.credentials.clone();
         let checks = self.engine.read(move |state| {
             let listing = state.listing(false);
             let scope = Scope::new(of, &listing, &census, &state.world, state.now())?;
             let subject = Subject { world: &state.world, now: state.now(), census: &census, written, listing: &listing };
-            Ok(checks(&subject, &scope))
+            let mut checks = checks(&subject, &scope);
+            checks.extend(handed_over(&credentials, &scope));
+            Ok(checks)
         });
         checks.await?
     }
@@ -121,6 +125,23 @@ fn clock(subject: &Subject<'_>) -> CheckView {
         Some(written) => check("clock", Level::Warning, [("now", views::time(now)), ("written", views::time(written))]),
         None => check("clock", Level::Ok, [("now", views::time(now))]),
     }
+}
+
+/// The credentials that are named in the configuration.
+fn handed_over(credentials: &Credentials, scope: &Scope) -> Vec<CheckView> {
+    let meant = |named: &Named| match &scope.only {
+        Some(only) => only.iter().any(|place| place.is_within(&named.place)),
+        None => true,
+    };
+    let named = credentials.named().into_iter().filter(meant);
+    let check = |named: Named| {
+        let view = check("credential", Level::Ok, [("credential", named.name.clone()), ("path", named.place.shown())]);
+        match credentials.read(&named) {
+            Ok(_) => view,
+            Err(problem) => failed(view, Level::Warning, &problem),
+        }
+    };
+    named.map(check).collect()
 }
 
 fn readers(subject: &Subject<'_>) -> Vec<CheckView> {

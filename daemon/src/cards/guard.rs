@@ -67,6 +67,21 @@ impl Guard<'_> {
         self.ask(Which::Pin, card, uses).await
     }
 
+    /// Tries a PIN that nobody has typed: once, and never as the last try. `None`: the card does not take it.
+    pub(crate) async fn given(&self, card: &Card, pin: Secret) -> Result<Option<Taken>, Problem> {
+        let (min, max) = card.pin_length;
+        let may_be = (usize::from(min)..=usize::from(max)).contains(&pin.chars_count());
+        if !may_be || matches!(card.pin, Tries::Left(1) | Tries::Blocked) {
+            return Ok(None);
+        }
+        let pin = Arc::new(pin);
+        match self.attempt(Which::Pin, &pin, None, false).await {
+            Ok(_) => Ok(Some(Taken { pin, last_try: false })),
+            Err(CardError::WrongPin { .. } | CardError::PinFormat { .. } | CardError::LastTry {}) => Ok(None),
+            Err(error) => Err(self.problem(Which::Pin, error)),
+        }
+    }
+
     /// Has the PIN and a new one typed, and replaces it.
     pub(crate) async fn change_pin(&self) -> Result<(), Problem> {
         let card = self.card().await?;

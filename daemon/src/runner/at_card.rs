@@ -10,7 +10,7 @@ use obnova_core::job::{Home, Reservation};
 use obnova_core::{Place, Problem, Step};
 use obnova_secret::Secret;
 
-use super::sitting::{LONGEST, Sitting, TRIES};
+use super::sitting::{LONGEST, Sitting, TRIES, told_instead};
 use super::steps::Ground;
 use crate::bus::views;
 use crate::cards::guard::{Guard, Taken};
@@ -80,12 +80,39 @@ impl Ground<'_> {
         if card.pin_pad {
             return Ok(secrets);
         }
-        let Taken { pin, last_try } = self.guard(sitting, place).pin(card, &self.uses()).await?;
+        let Taken { pin, last_try } = match self.handed_over(sitting, place, &card).await? {
+            Ok(taken) => taken,
+            Err(failed) => {
+                // What the card says of its counter now.
+                let card = if failed.is_some() { self.card(sitting, place).await? } else { card };
+                let typed = self.guard(sitting, place).pin(card, &self.uses()).await;
+                typed.map_err(|problem| told_instead(problem, failed.as_ref()))?
+            }
+        };
         sitting.opened.pin = Some((Arc::clone(&pin), Instant::now()));
         sitting.opened.last_try = last_try;
         secrets.pin = Some(pin);
         secrets.last_try = last_try;
         Ok(secrets)
+    }
+
+    /// The PIN that a credential holds, tried once in a sitting; or why it does not help, if one is named at all.
+    async fn handed_over(
+        &self,
+        sitting: &mut Sitting,
+        place: &Place,
+        card: &Card,
+    ) -> Result<Result<Taken, Option<Problem>>, Problem> {
+        let Some((named, pin)) = self.tools.credentials.find(place) else { return Ok(Err(None)) };
+        if std::mem::replace(&mut sitting.handed_over, true) {
+            return Ok(Err(Some(named.wrong(place))));
+        }
+        let pin = match pin {
+            Ok(pin) => pin,
+            Err(problem) => return Ok(Err(Some(problem))),
+        };
+        let taken = self.guard(sitting, place).given(card, pin).await?;
+        Ok(taken.ok_or_else(|| Some(named.wrong(place))))
     }
 
     /// Who asks for the card and its PIN.

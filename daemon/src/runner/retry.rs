@@ -49,6 +49,7 @@ fn may_help(job: &Job) -> bool {
         | Problem::ConsentRefused {}
         | Problem::SecretNeeded { .. }
         | Problem::WrongSecret { .. }
+        | Problem::WrongCredential { .. }
         | Problem::SecretRules { .. }
         | Problem::Unclear { .. } => false,
         _ => job.start.auto,

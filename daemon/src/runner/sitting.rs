@@ -33,11 +33,13 @@ pub(super) struct Sitting {
     old: Option<(usize, Option<Arc<Secret>>, Instant)>,
     /// For a card.
     pub(super) opened: Opened,
+    /// A PIN that was handed over has been tried on it.
+    pub(super) handed_over: bool,
 }
 
 impl Sitting {
     pub(super) fn new(whom: Requester) -> Self {
-        Self { whom, secret: None, old: None, opened: Opened::default() }
+        Self { whom, secret: None, old: None, opened: Opened::default(), handed_over: false }
     }
 
     /// The secret that protects the new key; `None` where none does.
@@ -91,14 +93,16 @@ impl Sitting {
     }
 
     async fn secret_for_new_key(&mut self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Arc<Secret>, Problem> {
-        let uses: &[&str] = if rule.new == NewSecret::Keep { &["open-old", "protect-new"] } else { &["open-old"] };
+        let uses: &[&str] =
+            if rule.new == NewSecret::Keep || ground.job.start.auto { &["open-old", "protect-new"] } else { &["open-old"] };
         let old = Arc::new(self.secret_of_old_key(ground, rule, uses).await?);
         // It is needed again only where the old key signs.
         if ground.programme().await?.authority.is_elsewhere() {
             self.old = Some((ground.job.member(), Some(Arc::clone(&old)), Instant::now()));
         }
         let keeps_rules = std::str::from_utf8(old.expose()).is_ok_and(|text| rule.permits(text));
-        if rule.new == NewSecret::Keep && keeps_rules {
+        // Where nobody is there the old one serves the new file, too.
+        if (rule.new == NewSecret::Keep || ground.job.start.auto) && keeps_rules {
             return Ok(old);
         }
         drop(old);
@@ -123,13 +127,16 @@ impl Sitting {
                 return Ok(empty);
             }
         }
-        if let Some(remembered) = remembered(ground, place).await? {
-            return Ok(remembered);
-        }
+        let failed = match at_hand(ground, place, async |secret| opens_old(ground, secret).await).await? {
+            AtHand::Opens(secret) => return Ok(secret),
+            AtHand::Fails(problem) => Some(problem),
+            AtHand::Nothing => None,
+        };
         let mut question = question(ground, rule, uses);
         question.args = Some([("path".to_owned(), place.path().display().to_string())].into());
         for _ in 0..TRIES {
-            let secret = ground.tools.agents.secret(&self.whom, &question).await?;
+            let secret = ground.tools.agents.secret(&self.whom, &question).await;
+            let secret = secret.map_err(|problem| told_instead(problem, failed.as_ref()))?;
             if opens_old(ground, &secret).await? {
                 return Ok(secret);
             }
@@ -140,13 +147,19 @@ impl Sitting {
 
     async fn secret_of_new_key(&self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Arc<Secret>, Problem> {
         let new = ground.new_key()?;
-        let (key, shown, uses): (_, _, &[&str]) = match &new.home {
-            Home::There(_) => (ground.key_there()?, new.place.path(), &["try"]),
-            Home::File(_) | Home::Card(_) => (ground.key_file(), ground.old()?.place.path(), &["protect-new"]),
+        let (key, known, uses): (_, _, &[&str]) = match &new.home {
+            Home::There(_) => (ground.key_there()?, &new.place, &["try"]),
+            Home::File(_) | Home::Card(_) => (ground.key_file(), &ground.old()?.place, &["protect-new"]),
+        };
+        let failed = match at_hand(ground, known, async |secret| opens_key(ground.tools, secret, &key).await).await? {
+            AtHand::Opens(secret) => return Ok(Arc::new(secret)),
+            AtHand::Fails(problem) => Some(problem),
+            AtHand::Nothing => None,
         };
         let mut question = question(ground, rule, uses);
-        question.args = Some([("path".to_owned(), shown.display().to_string())].into());
-        opened(ground.tools, &self.whom, question, &key).await.map(Arc::new)
+        question.args = Some([("path".to_owned(), known.path().display().to_string())].into());
+        let opened = opened(ground.tools, &self.whom, question, &key).await;
+        opened.map(Arc::new).map_err(|problem| told_instead(problem, failed.as_ref()))
     }
 }
 
@@ -158,30 +171,67 @@ pub(super) async fn opened(tools: &Tools, whom: &Requester, mut question: Questi
     }
     for _ in 0..TRIES {
         let secret = tools.agents.secret(whom, &question).await?;
-        match tools.helper.inspect_key(key, Some(&secret)).await {
-            Ok(_) => return Ok(secret),
-            Err(HelperError::WrongSecret | HelperError::UnfitSecret) => question.refused = Some(true),
-            Err(error) => return Err(trouble::helper(&error, key)),
+        if opens_key(tools, &secret, key).await? {
+            return Ok(secret);
         }
+        question.refused = Some(true);
     }
     let shown = question.args.and_then(|mut args| args.remove("path")).unwrap_or_else(|| key.display().to_string());
     Err(Problem::WrongSecret { path: shown })
 }
 
-/// What the person's keyring has for a file, if it opens it.
-async fn remembered(ground: &Ground<'_>, place: &Place) -> Result<Option<Secret>, Problem> {
+/// Whether this secret opens a file with a key.
+async fn opens_key(tools: &Tools, secret: &Secret, key: &Path) -> Result<bool, Problem> {
+    match tools.helper.inspect_key(key, Some(secret)).await {
+        Ok(_) => Ok(true),
+        Err(HelperError::WrongSecret | HelperError::UnfitSecret) => Ok(false),
+        Err(error) => Err(trouble::helper(&error, key)),
+    }
+}
+
+/// What can be had without asking anybody.
+enum AtHand {
+    /// It opens the file.
+    Opens(Secret),
+    /// It should have, says the configuration.
+    Fails(Problem),
+    /// Nothing is, or nothing that helps.
+    Nothing,
+}
+
+/// What a credential, or else the person's keyring, has for a place.
+async fn at_hand(
+    ground: &Ground<'_>,
+    place: &Place,
+    opens: impl AsyncFn(&Secret) -> Result<bool, Problem>,
+) -> Result<AtHand, Problem> {
+    if let Some((named, secret)) = ground.tools.credentials.find(place) {
+        return Ok(match secret {
+            Ok(secret) if opens(&secret).await? => AtHand::Opens(secret),
+            Ok(_) => AtHand::Fails(named.wrong(place)),
+            Err(problem) => AtHand::Fails(problem),
+        });
+    }
     let known = place.clone();
     if !ground.tools.engine.read(move |state| state.world.remembers(&known)).await? {
-        return Ok(None);
+        return Ok(AtHand::Nothing);
     }
     match ground.tools.keyring.find(place, true).await {
-        Ok(Some(secret)) if opens_old(ground, &secret).await? => Ok(Some(secret)),
-        Ok(_) => Ok(None),
+        Ok(Some(secret)) if opens(&secret).await? => Ok(AtHand::Opens(secret)),
+        Ok(_) => Ok(AtHand::Nothing),
         // The person is asked instead.
         Err(problem) => {
-            tracing::info!(%problem, "the keyring does not help");
-            Ok(None)
+            tracing::info!(kind = problem.kind(), "the keyring does not help");
+            Ok(AtHand::Nothing)
         }
+    }
+}
+
+/// Where nobody is there to ask, it is told why somebody had to be asked.
+pub(super) fn told_instead(problem: Problem, failed: Option<&Problem>) -> Problem {
+    match (problem, failed) {
+        (Problem::NoAgent {}, Some(failed)) => failed.clone(),
+        (problem, _) => problem,
     }
 }
 

@@ -40,7 +40,7 @@ impl World {
     }
 
     /// The renewals that start by themselves now: where the programme says so, the first warning would be due, and the key lies
-    /// in a file that needs no password to be found. Each certificate once: what failed or was cancelled is a person's.
+    /// in a file that needs no password to be found, or whose password the configuration names. Each certificate once: what failed or was cancelled is a person's.
     pub fn starting(&self, now: Now) -> Vec<Start> {
         if self.programmes.iter().all(|programme| programme.start == programme::Start::Ask) {
             return Vec::new();
@@ -58,7 +58,8 @@ impl World {
             return None;
         }
         let start = self.start(id, None, None, now).ok()?;
-        let in_file = start.old.iter().all(|old| old.place.scheme() == Scheme::File);
+        let opens = |place: &Place| place.scheme() == Scheme::Pkcs12 && self.is_named_openable(place);
+        let in_file = start.old.iter().all(|old| old.place.scheme() == Scheme::File || opens(&old.place));
         let tried = |old: &Old| self.jobs().any(|(_, job)| job.start.auto && job.start.old.contains(old));
         (in_file && !start.old.iter().any(tried)).then_some(Start { auto: true, ..start })
     }

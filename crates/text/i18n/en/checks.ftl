@@ -54,6 +54,7 @@ check-foreign = { $what ->
    *[other] On the card “{ $card }”, “{ $what }” lies in slot { $spot }, of which Obnova knows nothing.
 }
     .hint = Another program may need it. Obnova never takes or deletes it.
+check-credential = The credential “{ $credential }” was handed over; it is to open { $path }.
 check-places = { $count ->
     [0] No file and no card is watched yet.
     [one] The one file or card that is watched can be read.

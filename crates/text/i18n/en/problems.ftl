@@ -36,6 +36,14 @@ problem-no-keyring = There is no keyring in which a password could be kept: { $d
     .hint = Log in to a desktop that has one (GNOME Keyring, KWallet, KeePassXC); until then the password is asked for each time.
 problem-keyring-closed = Your keyring stayed locked, so nothing was kept and nothing was read.
     .hint = Unlock it in your desktop's password program, then try again.
+problem-no-credential = { $detail ->
+    [missing] The credential “{ $credential }”, which is to open { $path }, was not handed to the service.
+    [empty] The credential “{ $credential }”, which is to open { $path }, is empty.
+   *[other] The credential “{ $credential }”, which is to open { $path }, cannot be read: { $detail }.
+}
+    .hint = Hand it over: { $command }
+problem-wrong-credential = The credential “{ $credential }” does not open { $path }.
+    .hint = Hand over the right one: { $command }
 problem-no-password = No password of { $name } could be kept or forgotten.
     .hint = Only files with a password have one to keep; obnova show { $name_quoted } names the files.
 problem-place-missing = { $path } is not there.

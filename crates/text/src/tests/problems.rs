@@ -15,6 +15,8 @@ pub(super) const PROBLEMS: &[(&str, &[&str])] = &[
     ("no-keyring", &["detail"]),
     ("keyring-closed", &[]),
     ("no-password", &["name"]),
+    ("no-credential", &["credential", "path", "detail", "command"]),
+    ("wrong-credential", &["credential", "path", "command"]),
     ("place-missing", &["path"]),
     ("place-denied", &["path", "command"]),
     ("place-not-regular", &["path"]),
