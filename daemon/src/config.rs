@@ -19,6 +19,8 @@ pub const DEFAULT: &str = include_str!("../../packaging/obnova.toml");
 /// What the daemon does by configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
+    /// Somebody has written a configuration, if only an empty one.
+    pub written: bool,
     /// Places that are watched besides those that people name.
     pub watch: Vec<Place>,
     /// PKCS#11 modules besides those that are registered with p11-kit.
@@ -138,11 +140,13 @@ pub fn load(administrators: Option<&Path>, own: &Path, named: bool) -> Result<Se
     let mut settings = Settings::default();
     let mut locked = Vec::new();
     for (path, text) in administrators.map_or(Ok(Vec::new()), |path| texts(path, false))? {
+        settings.written = true;
         let fragment = fragment(&path, &text)?;
         locked.extend(fragment.locked.iter().map(|(key, _)| *key));
         settings.add(fragment, &[]);
     }
     for (path, text) in texts(own, named)? {
+        settings.written = true;
         let fragment = fragment(&path, &text)?;
         if let Some((_, offset)) = fragment.locked.first() {
             let message = "reserved for administrators".to_owned();

@@ -3,9 +3,10 @@
 //! Everything that changes the world passes through here, one thing after the other. Doing things in the world is the
 //! runner's and the stores'; speaking is the bus's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use obnova_core::elsewhere::Elsewhere;
 use obnova_core::job::{JobEvent, Phase};
 use obnova_core::record::Record;
 use obnova_core::world::{Condition, Found, IllegalRecord, Sight};
@@ -74,6 +75,7 @@ enum Request {
     Stall(u64, Option<Problem>),
     Greet,
     Reprogramme(Vec<Programme>),
+    RenewElsewhere(BTreeMap<Place, Elsewhere>),
 }
 
 /// The handle to the engine.
@@ -232,6 +234,11 @@ impl Engine {
         self.requests.send(Request::Reprogramme(programmes)).await.map_err(|_| stopping())
     }
 
+    /// From now on other tools renew the certificates in these places.
+    pub async fn renew_elsewhere(&self, places: BTreeMap<Place, Elsewhere>) -> Result<(), Problem> {
+        self.requests.send(Request::RenewElsewhere(places)).await.map_err(|_| stopping())
+    }
+
     /// Somebody who shows notices has come: warnings that nobody has seen may return.
     pub async fn greet(&self) -> Result<(), Problem> {
         self.requests.send(Request::Greet).await.map_err(|_| stopping())
@@ -340,6 +347,11 @@ impl Loaded {
             }
             Request::Reprogramme(programmes) => {
                 let touched = self.state.world.reprogramme(programmes);
+                self.changed(touched);
+                true
+            }
+            Request::RenewElsewhere(places) => {
+                let touched = self.state.world.renew_elsewhere(places);
                 self.changed(touched);
                 true
             }

@@ -22,6 +22,7 @@ pub mod scope;
 pub mod service;
 mod shares;
 pub mod stores;
+pub mod watching;
 
 use std::fs::{File, TryLockError};
 use std::future::Future;
@@ -32,8 +33,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use obnova_core::record::Record;
-use obnova_core::{Place, Problem, Programme, World};
+use obnova_core::{Problem, Programme, World};
 use tokio::sync::{Notify, mpsc};
 use zbus::fdo::RequestNameFlags;
 use zbus::{Connection, MessageStream};
@@ -55,6 +55,7 @@ use journal::{Journal, JournalError};
 use keyring::Keyring;
 use runner::{Runner, Tools};
 use stores::Surveyor;
+use watching::{Machine, Watching};
 
 /// What the daemon is made of.
 pub struct Parts {
@@ -84,6 +85,8 @@ pub struct Parts {
     pub credentials: Credentials,
     /// Whose items these are.
     pub household: Household,
+    /// The machine that it runs on.
+    pub machine: Machine,
     /// Who is heard.
     pub admission: Admission,
     /// What the configuration says when it is read anew; `None`: it never is.
@@ -221,10 +224,8 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     service::ready();
     changed.notify_one();
 
-    let reload =
-        parts.reloads.map(|reloads| tokio::spawn(reload(engine.clone(), surveyor.clone(), credentials.clone(), reloads)));
-    let opening = (keyring, credentials);
-    let look = tokio::spawn(look(engine.clone(), surveyor, opening, parts.settings.watch, seen));
+    let watching = Watching::new(engine.clone(), surveyor, keyring, credentials, parts.machine);
+    let look = tokio::spawn(watching.run(parts.settings, seen, parts.reloads));
     let greet = tokio::spawn(at_screen(parts.connection.clone(), engine.clone(), notifiers));
     let look_at_cards = tokio::spawn(at_cards(cards, engine.clone(), runner.clone(), at_readers));
     let speak = service::speak(desk.clone(), Arc::clone(&changed));
@@ -248,9 +249,6 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     };
     service::stopping();
     look.abort();
-    if let Some(reload) = reload {
-        reload.abort();
-    }
     look_at_cards.abort();
     greet.abort();
     runner.stop_all().await;
@@ -288,76 +286,6 @@ fn lock(directory: &Path) -> Result<Lock, RunError> {
         Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(RunError::Locked(directory.to_owned())),
         Err(TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
-/// Looks into all watched places, then listens for what changes in them.
-async fn look(
-    engine: Engine,
-    surveyor: Surveyor,
-    (keyring, credentials): (Keyring, Credentials),
-    configured: Vec<Place>,
-    mut seen: mpsc::Receiver<Vec<stores::Sighting>>,
-) {
-    let looked = async {
-        name_what_opens(&engine, &credentials).await?;
-        watch_configured(&engine, configured).await?;
-        engine.forget_unwatched().await?;
-        let files = |place: &&Place| !place.scheme().is_card();
-        let roots: Vec<Place> = engine.read(move |state| state.world.watches().filter(files).cloned().collect()).await?;
-        let sightings = surveyor.watch_all(roots).await;
-        opening::see(&engine, &surveyor, &keyring, &credentials, sightings).await?;
-        // The work of the start is done, and what follows is little for a long time.
-        if let Err(error) = obnova_secret::footprint::settle() {
-            tracing::debug!(%error, "what only the start needed stays in memory");
-        }
-        while let Some(sightings) = seen.recv().await {
-            opening::see(&engine, &surveyor, &keyring, &credentials, sightings).await?;
-        }
-        Ok::<(), Problem>(())
-    };
-    if let Err(problem) = looked.await {
-        tracing::error!(%problem, "the places are watched no more");
-    }
-}
-
-/// Has the engine know what opens without a question.
-async fn name_what_opens(engine: &Engine, credentials: &Credentials) -> Result<(), Problem> {
-    let places = credentials.named().into_iter().map(|named| named.place).collect();
-    engine.read(move |state| state.world.open_without_question(places)).await
-}
-
-/// Writes down that places named in the configuration are watched.
-async fn watch_configured(engine: &Engine, configured: Vec<Place>) -> Result<(), Problem> {
-    let decide = move |world: &World, _| {
-        let new = configured.into_iter().filter(|place| !world.is_watched(place));
-        Ok(new.map(|place| Record::Watched { place }).collect())
-    };
-    engine.write(decide).await
-}
-
-/// Takes up what the configuration says when it is read anew. A place that it does not name any more stays watched.
-async fn reload(
-    engine: Engine,
-    surveyor: Surveyor,
-    credentials: Credentials,
-    mut reloads: mpsc::UnboundedReceiver<Configured>,
-) {
-    while let Some(Configured { settings, programmes }) = reloads.recv().await {
-        let taken = async {
-            engine.reprogramme(programmes).await?;
-            credentials.rename(settings.credentials);
-            name_what_opens(&engine, &credentials).await?;
-            let named = settings.watch.clone();
-            let new =
-                engine.read(move |state| named.into_iter().filter(|place| !state.world.is_watched(place)).collect()).await?;
-            watch_configured(&engine, settings.watch).await?;
-            engine.see(surveyor.watch_all(new).await).await.map(drop)
-        };
-        match taken.await {
-            Ok(()) => tracing::info!("the configuration was read anew"),
-            Err(problem) => tracing::error!(%problem, "the configuration was read anew in part"),
-        }
     }
 }
 

@@ -17,6 +17,7 @@ use obnovad::keyring::Keyring;
 use obnovad::mail::Resolver;
 use obnovad::rehearsal::{RehearsalError, Stage};
 use obnovad::scope::Scope;
+use obnovad::watching::Machine;
 use obnovad::{Configured, Parts, RunError, programmes, rehearsal, run, service};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -171,6 +172,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
             readers: if scope.has_cards() { Some(Readers::start().context("readers cannot be watched")?) } else { None },
             modules,
             household: scope.household(),
+            machine: Machine::at("/", scope == Scope::System),
             admission: scope.admission(),
             // The machine's certificates are looked after from start to end.
             reloads: Some(reloads),
@@ -206,6 +208,7 @@ fn rehearse(name: &str, programmes: Vec<Programme>) -> anyhow::Result<()> {
             readers: None,
             modules: Vec::new(),
             household: Scope::User.household(),
+            machine: Machine::none(),
             admission: Admission::Peer,
             reloads: None,
             idle_exit: None,

@@ -15,10 +15,11 @@ mod content;
 mod eyes;
 mod files;
 mod keys;
+pub mod others;
 mod reading;
 mod survey;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -226,6 +227,13 @@ pub async fn opens(helper: &Helper, place: &Place, password: &Secret) -> Result<
         Err(HelperError::WrongSecret | HelperError::UnfitSecret) => Ok(false),
         Err(error) => Err(problem(&place.path(), &error)),
     }
+}
+
+/// Whether a key may lie beside a certificate file where we may not look.
+pub fn may_hide_key(place: &Place) -> bool {
+    let Ok((directory, _, name)) = reading::stand_at(place) else { return false };
+    let hidden = |name: &OsString| matches!(files::look(&directory, name), Err(rustix::io::Errno::ACCESS));
+    reading::beside(place.scheme(), &name).iter().any(hidden)
 }
 
 /// The file with the private key of a place: for `p12:` the file itself; for `file:` the certificate's own file, or the one

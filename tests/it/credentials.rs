@@ -74,7 +74,8 @@ async fn a_package_is_opened_and_renewed_while_nobody_is_there() {
     assert!(new.fits() && new.sha256() != old.sha256());
     assert!(unattended.doctor().await.contains("was handed over"));
 
-    // Another one in its place: opened, and no word of a lock.
+    // Another one in its place, and no certificate beside it: opened, and no word of a lock.
+    fs::remove_file(path.with_extension("crt")).expect("the renewal has written it");
     let news = News::on(&scene.bus).await;
     let other = Recipe::new("Office").days_left(300).make();
     other.write_p12(&path, PASSWORD, &[]);

@@ -3,6 +3,7 @@
 mod card;
 mod desktop;
 mod disk;
+mod first_contact;
 mod install;
 mod keyring;
 mod memory;

@@ -120,6 +120,11 @@ impl SystemBus {
         if !configuration.exists() {
             std::fs::write(&configuration, "").expect("written");
         }
+        self.await_name(command).await
+    }
+
+    /// Starts a daemon with whatever configuration there is; it serves when this returns.
+    pub async fn await_name(&self, command: Command) -> Daemon {
         let bus = DBusProxy::new(&self.connect().await).await.expect("a bus");
         let name = BusName::from_static_str(BUS_NAME).expect("a name");
         let mut daemon = Daemon::spawn(command);

@@ -6,6 +6,10 @@ wants systemd command -v systemd-analyze
 # The units name its dbus.socket.
 wants dbus-user-session test -e /usr/lib/systemd/user/dbus.socket
 wants_desktop
+# The other tools that renew certificates, and what opens files to one more user.
+wants certmonger command -v certmonger
+wants certbot command -v certbot
+wants acl command -v setfacl
 wants nginx-light test -x /usr/sbin/nginx
 wants polkitd test -x /usr/lib/polkit-1/polkitd
 wants_shells

@@ -202,6 +202,7 @@ fn facts(session: &Session<'_>, item: &ItemView) -> Vec<[String; 2]> {
     add("cli-show-command", command(session, item).filter(|_| advice.is_none()));
     add("cli-show-problem", advice.as_ref().map(|advice| advice.sentence.clone()));
     add("cli-show-advice", advice.map(|advice| advice.hint));
+    add("cli-show-renewed-by", item.renewed_by.as_ref().map(|tool| text.plain(tool).into_owned()));
     add("cli-show-programme", item.programme.as_ref().map(|programme| text.plain(programme).into_owned()));
     add("cli-show-file", item.place.as_ref().map(|place| text.place(place)));
     add("cli-show-owner", Some(text.plain(&item.owner).into_owned()).filter(|owner| !owner.is_empty()));

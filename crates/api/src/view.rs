@@ -54,6 +54,8 @@ dictionary! {
             problem: ProblemView,
             /// Identities: the programme by which they are renewed; absent where none fits.
             programme: String,
+            /// Identities: the tool that renews them instead (`certbot`, `certmonger`); they are only watched.
+            renewed_by: String,
             /// Identities: the earliest end of validity among the certificates.
             not_after: String,
             /// Identities: their current certificates, one for each role. Cards: those on them, seen now or last.

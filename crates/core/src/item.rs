@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::certificate::Fingerprint;
+use crate::elsewhere::Tool;
 use crate::place::Place;
 use crate::problem::Problem;
 
@@ -85,6 +86,8 @@ pub enum Kind {
     Identity {
         /// The programme that renews them, if one fits.
         programme: Option<String>,
+        /// The tool that renews them instead.
+        renewed_by: Option<Tool>,
         /// The earliest end of validity.
         not_after: DateTime<Utc>,
         /// The current certificates: role, certificate, place.

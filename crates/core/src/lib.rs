@@ -5,6 +5,7 @@
 
 pub mod card;
 pub mod certificate;
+pub mod elsewhere;
 pub mod identity;
 pub mod item;
 pub mod job;

@@ -193,6 +193,10 @@ problems! {
     /// The programme says nothing of mails.
     ProgrammeSilent { path: String },
     // --- renewing ---
+    /// Another tool renews it, and calls it so.
+    RenewedByTool { tool: String, called: String },
+    /// The tool that renews it should have done so by now.
+    ToolLate { tool: String, called: String },
     /// No programme renews it.
     NoProgramme {},
     /// No new key of this kind is made.
@@ -260,6 +264,8 @@ impl Problem {
             | Self::HookFailed { .. }
             | Self::OwnerNotKept { .. }
             | Self::NoCredential { .. }
+            | Self::RenewedByTool { .. }
+            | Self::ToolLate { .. }
             | Self::WrongCredential { .. }
             | Self::JournalDamaged { .. }
             | Self::JournalNewer { .. }

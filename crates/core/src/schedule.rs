@@ -72,12 +72,14 @@ pub struct Life {
     pub not_after: DateTime<Utc>,
     /// The last moment at which a renewal helps; at most the end of validity.
     pub deadline: DateTime<Utc>,
+    /// Nothing is told before this moment; another tool is expected to renew until then.
+    pub silent_until: Option<DateTime<Utc>>,
 }
 
 impl Life {
     /// Each threshold of this life with its moment, the earliest first. `offset` says when a local day begins.
     pub fn thresholds(&self, offset: FixedOffset) -> impl Iterator<Item = (Threshold, DateTime<Utc>)> + use<> {
-        let Self { not_before, not_after, deadline } = *self;
+        let Self { not_before, not_after, deadline, silent_until } = *self;
         let length = not_after - not_before;
         let local = deadline.with_timezone(&offset);
         let day_begins = deadline - Duration::seconds(i64::from(local.num_seconds_from_midnight()));
@@ -96,7 +98,8 @@ impl Life {
         };
         // `not_after` is the last second that is still valid (RFC 5280 section 4.1.2.5).
         let expired = (Threshold::Expired, not_after + Duration::seconds(1));
-        long.into_iter().flatten().chain(short.into_iter().flatten()).chain([expired])
+        let all = long.into_iter().flatten().chain(short.into_iter().flatten()).chain([expired]);
+        all.filter(move |(_, moment)| silent_until.is_none_or(|silent| *moment >= silent))
     }
 
     /// A moment before which no threshold passes: near it, for nearly all lives the first.
@@ -147,7 +150,7 @@ mod tests {
     fn life(days: i64) -> Life {
         let not_before = DateTime::from_timestamp(1_700_000_000, 0).expect("a time");
         let not_after = not_before + Duration::days(days);
-        Life { not_before, not_after, deadline: not_after }
+        Life { not_before, not_after, deadline: not_after, silent_until: None }
     }
 
     fn before_end(life: &Life, days: i64) -> Now {

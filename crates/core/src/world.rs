@@ -8,6 +8,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::certificate::{Certificate, Fingerprint};
+use crate::elsewhere::Elsewhere;
 use crate::identity::{self, Member};
 use crate::item::ItemId;
 use crate::job::{Job, JobEvent, Phase};
@@ -17,6 +18,7 @@ use crate::programme::Programme;
 use crate::record::{Entry, Record};
 use crate::schedule::Threshold;
 
+mod elsewhere;
 mod items;
 mod keys;
 mod letters;
@@ -85,6 +87,10 @@ pub struct World {
     remembered: BTreeSet<Place>,
     /// The places for which the configuration names what opens them.
     openable: BTreeSet<Place>,
+    /// The places whose certificates other tools renew.
+    elsewhere: BTreeMap<Place, Elsewhere>,
+    /// The usual directories of a machine for which nothing is configured.
+    usual: BTreeSet<Place>,
     jobs: BTreeMap<u64, Job>,
     post: Post,
 }
@@ -104,6 +110,8 @@ impl World {
             retired: BTreeMap::new(),
             remembered: BTreeSet::new(),
             openable: BTreeSet::new(),
+            elsewhere: BTreeMap::new(),
+            usual: BTreeSet::new(),
             jobs: BTreeMap::new(),
             post: Post::default(),
         }
@@ -275,6 +283,27 @@ impl World {
         !known && found.iter().any(renewed)
     }
 
+    /// From now on these directories are looked into though nobody has named them.
+    pub fn look_into_usual(&mut self, directories: BTreeSet<Place>) {
+        self.usual = directories;
+    }
+
+    /// The directories that are looked into though nobody has named them.
+    pub fn usual(&self) -> impl Iterator<Item = &Place> {
+        self.usual.iter()
+    }
+
+    /// Whether a place is one that was named or is usual, or lies in one.
+    fn is_covered(&self, place: &Place) -> bool {
+        self.watches.iter().chain(&self.usual).any(|root| place.is_within(root))
+    }
+
+    /// Whether a place was looked into only because that is usual: nobody has named it, or where it lies.
+    pub fn is_only_usual(&self, place: &Place) -> bool {
+        let within = |roots: &BTreeSet<Place>| roots.iter().any(|root| place.is_within(root));
+        within(&self.usual) && !within(&self.watches)
+    }
+
     /// Whether the password of this place is in the person's keyring.
     pub fn remembers(&self, place: &Place) -> bool {
         self.remembered.contains(place)
@@ -311,7 +340,7 @@ impl World {
     pub fn unwatched(&self) -> Vec<Place> {
         // Where a renewal has just put its new certificate: watched as soon as that is written down.
         let arriving: Vec<&Place> = self.jobs.values().filter_map(Job::arriving).collect();
-        let wanted = |place: &Place| arriving.contains(&place) || self.watches.iter().any(|root| place.is_within(root));
+        let wanted = |place: &Place| arriving.contains(&place) || self.is_covered(place);
         self.places().filter(|place| !wanted(place) || self.excluded.contains(place)).cloned().collect()
     }
 

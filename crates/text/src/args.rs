@@ -29,7 +29,7 @@ impl Text {
                 "place" => place(value),
                 _ => value.clone(),
             };
-            if matches!(name.as_str(), "path" | "id" | "name" | "file") {
+            if matches!(name.as_str(), "path" | "id" | "name" | "file" | "called") {
                 readable.push((format!("{name}_quoted"), shell_word(value)));
             }
             readable.push((name.clone(), shown));

@@ -79,7 +79,19 @@ const FAMILIES: &[(&str, &[&str])] = &[
     ("level", &["ok", "notice", "warning", "critical"]),
     (
         "next",
-        &["renew", "renew-elsewhere", "watch", "unlock", "resume", "answer", "wait", "ask-authority", "repair", "unblock"],
+        &[
+            "renew",
+            "help-tool",
+            "renew-elsewhere",
+            "watch",
+            "unlock",
+            "resume",
+            "answer",
+            "wait",
+            "ask-authority",
+            "repair",
+            "unblock",
+        ],
     ),
     (
         "action",

@@ -64,8 +64,9 @@ pub fn item(item: &Item, world: &World, household: &Household) -> ItemView {
         ..ItemView::default()
     };
     match &item.kind {
-        Kind::Identity { programme, not_after, certificates, job, letter } => {
+        Kind::Identity { programme, renewed_by, not_after, certificates, job, letter } => {
             view.programme.clone_from(programme);
+            view.renewed_by = renewed_by.map(|tool| tool.to_string());
             view.not_after = Some(time(*not_after));
             let certificate = |(role, fingerprint, place): &(String, obnova_core::Fingerprint, Place)| {
                 Some(self::certificate(role, world.certificate(fingerprint)?, place))

@@ -127,11 +127,12 @@ impl Sitting {
                 return Ok(empty);
             }
         }
-        let failed = match at_hand(ground, place, async |secret| opens_old(ground, secret).await).await? {
-            AtHand::Opens(secret) => return Ok(secret),
-            AtHand::Fails(problem) => Some(problem),
-            AtHand::Nothing => None,
-        };
+        let (given, failed) = at_hand(ground, place).await?;
+        if let Some(given) = given
+            && opens_old(ground, &given).await?
+        {
+            return Ok(given);
+        }
         let mut question = question(ground, rule, uses);
         question.args = Some([("path".to_owned(), place.path().display().to_string())].into());
         for _ in 0..TRIES {
@@ -151,11 +152,12 @@ impl Sitting {
             Home::There(_) => (ground.key_there()?, &new.place, &["try"]),
             Home::File(_) | Home::Card(_) => (ground.key_file(), &ground.old()?.place, &["protect-new"]),
         };
-        let failed = match at_hand(ground, known, async |secret| opens_key(ground.tools, secret, &key).await).await? {
-            AtHand::Opens(secret) => return Ok(Arc::new(secret)),
-            AtHand::Fails(problem) => Some(problem),
-            AtHand::Nothing => None,
-        };
+        let (given, failed) = at_hand(ground, known).await?;
+        if let Some(given) = given
+            && opens_key(ground.tools, &given, &key).await?
+        {
+            return Ok(Arc::new(given));
+        }
         let mut question = question(ground, rule, uses);
         question.args = Some([("path".to_owned(), known.path().display().to_string())].into());
         let opened = opened(ground.tools, &self.whom, question, &key).await;
@@ -189,42 +191,23 @@ async fn opens_key(tools: &Tools, secret: &Secret, key: &Path) -> Result<bool, P
     }
 }
 
-/// What can be had without asking anybody.
-enum AtHand {
-    /// It opens the file.
-    Opens(Secret),
-    /// It should have, says the configuration.
-    Fails(Problem),
-    /// Nothing is, or nothing that helps.
-    Nothing,
-}
-
-/// What a credential, or else the person's keyring, has for a place.
-async fn at_hand(
-    ground: &Ground<'_>,
-    place: &Place,
-    opens: impl AsyncFn(&Secret) -> Result<bool, Problem>,
-) -> Result<AtHand, Problem> {
-    if let Some((named, secret)) = ground.tools.credentials.find(place) {
-        return Ok(match secret {
-            Ok(secret) if opens(&secret).await? => AtHand::Opens(secret),
-            Ok(_) => AtHand::Fails(named.wrong(place)),
-            Err(problem) => AtHand::Fails(problem),
-        });
+/// What a credential, or else the person's keyring, has for a place; and what is to be told if that opens nothing and nobody is there.
+async fn at_hand(ground: &Ground<'_>, place: &Place) -> Result<(Option<Secret>, Option<Problem>), Problem> {
+    match ground.tools.credentials.find(place) {
+        Some((named, Ok(secret))) => return Ok((Some(secret), Some(named.wrong(place)))),
+        Some((_, Err(problem))) => return Ok((None, Some(problem))),
+        None => {}
     }
     let known = place.clone();
     if !ground.tools.engine.read(move |state| state.world.remembers(&known)).await? {
-        return Ok(AtHand::Nothing);
+        return Ok((None, None));
     }
-    match ground.tools.keyring.find(place, true).await {
-        Ok(Some(secret)) if opens(&secret).await? => Ok(AtHand::Opens(secret)),
-        Ok(_) => Ok(AtHand::Nothing),
+    let found = ground.tools.keyring.find(place, true).await;
+    if let Err(problem) = &found {
         // The person is asked instead.
-        Err(problem) => {
-            tracing::info!(kind = problem.kind(), "the keyring does not help");
-            Ok(AtHand::Nothing)
-        }
+        tracing::info!(kind = problem.kind(), "the keyring does not help");
     }
+    Ok((found.ok().flatten(), None))
 }
 
 /// Where nobody is there to ask, it is told why somebody had to be asked.

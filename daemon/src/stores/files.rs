@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use obnova_core::Problem;
 use rustix::buffer::spare_capacity;
@@ -20,6 +20,9 @@ pub(super) const LARGEST: u64 = crate::helper::protocol::MAX_FILE;
 
 /// [`LARGEST`] as a person reads it.
 const LARGEST_TEXT: &str = "1 MiB";
+
+/// How many links are gone along, one to the next; as many as Linux does.
+const LINKS: usize = 40;
 
 /// Counts the rules by which files are read: a daemon with other rules must not rely on the stamps of its predecessor.
 const RULES: u64 = 1;
@@ -151,7 +154,13 @@ impl Hash {
 }
 
 /// The command that opens to this process what it may not read. What bars the way may be a directory above.
-fn opening_command(at: &Path, directory: bool) -> String {
+pub(super) fn opening_command(at: &Path, directory: bool) -> String {
+    // A link is opened where it leads to.
+    let behind = (0..LINKS).try_fold(at.to_path_buf(), |at, _| match std::fs::read_link(&at) {
+        Ok(target) => Ok(straight(&at.parent().unwrap_or(Path::new("/")).join(target))),
+        Err(_) => Err(at),
+    });
+    let at = behind.as_ref().map_or_else(|last| last.as_path(), PathBuf::as_path);
     let uid = rustix::process::geteuid().as_raw();
     let mut above: Vec<&Path> = at.ancestors().skip(1).collect();
     above.reverse();
@@ -164,8 +173,19 @@ fn opening_command(at: &Path, directory: bool) -> String {
     format!("sudo setfacl -m u:{uid}:{} {}", if directory { "rx" } else { "r" }, quoted(at))
 }
 
+/// The path without detours over `..`.
+fn straight(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut straight, part| {
+        match part {
+            Component::ParentDir => drop(straight.pop()),
+            part => straight.push(part),
+        }
+        straight
+    })
+}
+
 /// The path as one word of a POSIX shell.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@%:,=".contains(byte);
     if path.as_os_str().as_bytes().iter().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }

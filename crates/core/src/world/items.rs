@@ -8,10 +8,13 @@ use chrono::{DateTime, Utc};
 use super::notices::life;
 use super::{Condition, Look, World};
 use crate::Now;
+use crate::elsewhere::Elsewhere;
 use crate::identity::Member;
 use crate::item::{Item, ItemId, Kind, Level, NextStep, Who};
 use crate::job::{Job, Phase};
 use crate::place::Place;
+use crate::problem::Problem;
+use crate::schedule::Threshold;
 
 /// Where an item stands in the listing.
 type Rank = (Reverse<Level>, DateTime<Utc>, ItemId);
@@ -111,7 +114,8 @@ impl World {
         let current = self.current(id);
         let first = current.first()?;
         let condition = self.foremost(first).map(Look::condition);
-        let (_, level) = state(first, condition, self.renewal_of(id).map(|(_, job)| job), now);
+        let passed = self.life(first.certificate).passed(now);
+        let (_, level) = state(first, condition, self.renewal_of(id).map(|(_, job)| job), passed, now);
         let level = if self.invitation(id).is_some() { level.max(Level::Notice) } else { level };
         Some((Reverse(level), life(first.certificate).deadline, id))
     }
@@ -135,11 +139,13 @@ impl World {
                 Some((member.role.to_owned(), member.certificate.fingerprint, place))
             })
             .collect();
-        let programme = self.programme_of(certificate);
+        let elsewhere = self.elsewhere(certificate);
+        let programme = self.programme_of(certificate).filter(|_| elsewhere.is_none());
         let job = self.renewal_of(id);
         let condition = self.foremost(first).map(Look::condition);
         let deadline = life(first.certificate).deadline;
-        let (state, level) = state(first, condition, job.map(|(_, job)| job), now);
+        let passed = self.life(certificate).passed(now);
+        let (state, level) = state(first, condition, job.map(|(_, job)| job), passed, now);
         let invitation = self.invitation(id);
         let level = if invitation.is_some() { level.max(Level::Notice) } else { level };
         let state = if state == "expired" { programme.map_or(state, |programme| programme.expired.state()) } else { state };
@@ -152,6 +158,9 @@ impl World {
                 Some(NextStep { who: problem.who(), what: "repair", by: Some(deadline), action: None })
             }
             _ if level <= Level::Notice && invitation.is_none() => None,
+            _ if elsewhere.is_some() => {
+                Some(NextStep { who: Who::Administrator, what: "help-tool", by: Some(deadline), action: None })
+            }
             _ => Some(match (programme, first.key_held) {
                 (Some(_), true) => NextStep { who: Who::You, what: "renew", by: Some(deadline), action: Some("renew") },
                 (Some(_), false) => NextStep { who: Who::You, what: "renew-elsewhere", by: Some(deadline), action: None },
@@ -160,7 +169,9 @@ impl World {
         };
         let problem = match (job.and_then(|(_, job)| job.problem()), condition) {
             (Some(problem), _) | (None, Some(Condition::Failed(problem))) => Some(problem.clone()),
-            _ => None,
+            _ => elsewhere
+                .filter(|_| passed.is_some())
+                .map(|Elsewhere { tool, name, .. }| Problem::ToolLate { tool: tool.to_string(), called: name.clone() }),
         };
         Some(Item {
             id,
@@ -172,6 +183,7 @@ impl World {
             problem,
             kind: Kind::Identity {
                 programme: programme.map(|programme| programme.name.clone()),
+                renewed_by: elsewhere.map(|elsewhere| elsewhere.tool),
                 not_after: certificate.not_after,
                 certificates,
                 job: job.map(|(number, _)| number),
@@ -243,6 +255,7 @@ impl World {
             problem: None,
             kind: Kind::Identity {
                 programme: None,
+                renewed_by: None,
                 not_after: retired.not_after,
                 certificates: vec![("retired".into(), *fingerprint, retired.place.clone())],
                 job: None,
@@ -252,20 +265,25 @@ impl World {
     }
 }
 
-fn state(first: &Member<'_>, condition: Option<&Condition>, job: Option<&Job>, now: Now) -> (&'static str, Level) {
+fn state(
+    first: &Member<'_>,
+    condition: Option<&Condition>,
+    job: Option<&Job>,
+    passed: Option<Threshold>,
+    now: Now,
+) -> (&'static str, Level) {
     if let Some(job) = job {
         let level = if job.problem().is_some() { Level::Warning } else { Level::Notice };
         return ("renewing", level);
     }
-    let passed = life(first.certificate).passed(now);
-    let level = passed.map_or(Level::Ok, crate::Threshold::level);
+    let level = passed.map_or(Level::Ok, Threshold::level);
     match condition {
         Some(Condition::Changed) => return ("changed", level.max(Level::Warning)),
         Some(Condition::Failed(_)) => return ("unreadable", level.max(Level::Warning)),
         _ => {}
     }
     match passed {
-        Some(crate::Threshold::Expired) => ("expired", level),
+        Some(Threshold::Expired) => ("expired", level),
         Some(_) => ("expiring", level),
         None if first.certificate.not_before > now => ("not-yet-valid", Level::Notice),
         None => ("valid", level),

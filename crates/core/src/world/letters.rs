@@ -5,7 +5,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::notices::life;
 use super::{Sight, World};
 use crate::Now;
 use crate::certificate::{Certificate, Fingerprint};
@@ -190,7 +189,7 @@ impl World {
         if self.renewal_of(item).is_some() {
             return None;
         }
-        let life = life(certificate);
+        let life = self.life(certificate);
         let near =
             life.thresholds(*now.offset()).filter(|(_, moment)| *moment <= now + CLOSE).map(|(threshold, _)| threshold).max();
         let warned = near.is_some_and(|near| self.told.get(fingerprint).is_some_and(|told| told.threshold >= near));

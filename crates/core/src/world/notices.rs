@@ -45,7 +45,7 @@ impl World {
     /// The warnings that are due now: for each item only the most urgent threshold that has passed, and only if that has not
     /// been announced; and those whose snooze has ended.
     pub fn due(&self, now: Now) -> Vec<Notice> {
-        let ending = self.sights.all_known().filter(|known| life(&known.certificate).passed(now).is_some());
+        let ending = self.sights.all_known().filter(|known| self.life(&known.certificate).passed(now).is_some());
         let ending: BTreeSet<ItemId> = ending.map(|known| known.identity).collect();
         let mut due: Vec<Notice> = ending.into_iter().filter_map(|id| self.due_for(id, &self.warned(id)?, now)).collect();
         due.sort_by(|a, b| (b.threshold, a.not_after, a.item).cmp(&(a.threshold, b.not_after, b.item)));
@@ -59,7 +59,7 @@ impl World {
             let id = self.identity_of(fingerprint)?;
             let member = self.warned(id).filter(|member| member.certificate.fingerprint == *fingerprint)?;
             let may = !told.seen && (!told.shown || may_return(told.at, told.threshold, now));
-            let threshold = life(member.certificate).passed(now)?;
+            let threshold = self.life(member.certificate).passed(now)?;
             may.then(|| notice(id, &member, threshold))
         };
         self.told.iter().filter_map(returns).collect()
@@ -74,7 +74,7 @@ impl World {
         let first = snoozes.chain(self.next_missing(now)).min();
         self.sights.all_known().fold(first, |first, known| {
             let sooner = |moment: &DateTime<Utc>| *moment > now && first.is_none_or(|first| *moment < first);
-            let (life, begins) = (life(&known.certificate), known.certificate.not_before);
+            let (life, begins) = (self.life(&known.certificate), known.certificate.not_before);
             // Nearly all end so late that the first of their moments is no news.
             let late = !life.is_near(now) && !sooner(&life.comes_near());
             let next = if late { None } else { life.next(now) };
@@ -88,7 +88,7 @@ impl World {
         let (earlier, later) = if since <= now { (since, now.to_utc()) } else { (now.to_utc(), since) };
         let within = |moment: DateTime<Utc>| earlier < moment && moment <= later;
         let turned = |known: &&Known| {
-            let life = life(&known.certificate);
+            let life = self.life(&known.certificate);
             let near = || life.is_near(later.fixed_offset());
             let passed = near() && life.thresholds(*now.offset()).any(|(_, moment)| within(moment));
             (passed || within(life.not_before)) && self.is_current(known)
@@ -114,7 +114,7 @@ impl World {
     }
 
     fn due_for(&self, id: ItemId, member: &Member<'_>, now: Now) -> Option<Notice> {
-        let threshold = life(member.certificate).passed(now)?;
+        let threshold = self.life(member.certificate).passed(now)?;
         let due = match self.told.get(&member.certificate.fingerprint) {
             None => true,
             Some(told) => match told.snoozed_until {
@@ -128,7 +128,8 @@ impl World {
 
 /// A certificate's life as the schedule sees it. No programme that is built in has a cliff: the deadline is the end of validity.
 pub(super) fn life(certificate: &Certificate) -> Life {
-    Life { not_before: certificate.not_before, not_after: certificate.not_after, deadline: certificate.not_after }
+    let (not_before, not_after) = (certificate.not_before, certificate.not_after);
+    Life { not_before, not_after, deadline: not_after, silent_until: None }
 }
 
 fn notice(item: ItemId, member: &Member<'_>, threshold: Threshold) -> Notice {

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::World;
-use super::notices::life;
 use crate::Now;
+use crate::elsewhere::Elsewhere;
 use crate::identity::Member;
 use crate::item::ItemId;
 use crate::job::{Old, Start};
@@ -23,6 +23,9 @@ impl World {
                 state => Problem::NotPossible { action: "renew".into(), state: state.into() },
             });
         };
+        if let Some(Elsewhere { tool, name, .. }) = self.elsewhere(first.certificate) {
+            return Err(Problem::RenewedByTool { tool: tool.to_string(), called: name.clone() });
+        }
         let programme = self.programme_of(first.certificate).ok_or(Problem::NoProgramme {})?;
         // Where the person says where, nothing is replaced.
         let install = if to.is_some() { InstallRule::Beside } else { programme.install };
@@ -45,7 +48,7 @@ impl World {
         if self.programmes.iter().all(|programme| programme.start == programme::Start::Ask) {
             return Vec::new();
         }
-        let ending = self.sights.all_known().filter(|known| life(&known.certificate).passed(now).is_some());
+        let ending = self.sights.all_known().filter(|known| self.life(&known.certificate).passed(now).is_some());
         let ending: BTreeSet<ItemId> = ending.map(|known| known.identity).collect();
         ending.into_iter().filter_map(|id| self.starts_itself(id, now)).collect()
     }
@@ -53,7 +56,7 @@ impl World {
     fn starts_itself(&self, id: ItemId, now: Now) -> Option<Start> {
         let current = self.current(id);
         let programme = self.programme_of(current.first()?.certificate)?;
-        life(current.first()?.certificate).passed(now)?;
+        self.life(current.first()?.certificate).passed(now)?;
         if programme.start != programme::Start::Auto || self.renewal_of(id).is_some() {
             return None;
         }

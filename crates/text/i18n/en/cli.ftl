@@ -117,6 +117,7 @@ cli-show-next = next step
 cli-show-command = to do it
 cli-show-problem = problem
 cli-show-advice = what to do
+cli-show-renewed-by = renewed by
 cli-show-programme = renewed as
 cli-show-owner = whose
 cli-show-file = file

@@ -44,6 +44,7 @@ level-warning = needs attention
 level-critical = urgent
 
 next-renew = Renew
+next-help-tool = See why the program that renews it has not
 next-renew-elsewhere = Renew it where its private key is
 next-unlock = Type the password
 next-resume = Continue the renewal

@@ -44,6 +44,16 @@ problem-no-credential = { $detail ->
     .hint = Hand it over: { $command }
 problem-wrong-credential = The credential “{ $credential }” does not open { $path }.
     .hint = Hand over the right one: { $command }
+problem-renewed-by-tool = { $tool } renews this certificate; Obnova only watches it.
+    .hint = { $tool ->
+    [certbot] To renew it now: sudo certbot renew --force-renewal --cert-name { $called_quoted }
+   *[other] To renew it now: sudo getcert resubmit -i { $called_quoted }
+}
+problem-tool-late = { $tool } renews this certificate, and should have done so by now.
+    .hint = { $tool ->
+    [certbot] See why it has not: sudo certbot renew --dry-run --cert-name { $called_quoted }
+   *[other] See why it has not: sudo getcert list -i { $called_quoted }
+}
 problem-no-password = No password of { $name } could be kept or forgotten.
     .hint = Only files with a password have one to keep; obnova show { $name_quoted } names the files.
 problem-place-missing = { $path } is not there.

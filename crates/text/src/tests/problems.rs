@@ -52,6 +52,8 @@ pub(super) const PROBLEMS: &[(&str, &[&str])] = &[
     ("not-verified", &["check"]),
     ("consent-refused", &[]),
     ("no-programme", &[]),
+    ("renewed-by-tool", &["tool", "called"]),
+    ("tool-late", &["tool", "called"]),
     ("unsupported-key", &["algorithm"]),
     ("card-absent", &["card"]),
     ("card-removed", &["card"]),

@@ -4,7 +4,6 @@ use chrono::FixedOffset;
 use proptest::prelude::*;
 
 use super::*;
-use crate::schedule::Life;
 
 /// Anna's certificate, and the moment so many days before its end.
 fn anna() -> (Story, Certificate) {
@@ -175,7 +174,7 @@ proptest! {
             story.see(&format!("file:/m/{number}.pem"), readable(&[(&certificate, *key)]));
             certificates.push(certificate);
         }
-        let life = |one: &Certificate| Life { not_before: one.not_before, not_after: one.not_after, deadline: one.not_after };
+        let life = |one: &Certificate| super::super::notices::life(one);
 
         let mut told: HashMap<Fingerprint, Vec<Threshold>> = HashMap::new();
         let mut now: Now = (noon() - days(1)).with_timezone(&offset);
