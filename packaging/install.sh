@@ -53,6 +53,10 @@ for shell in bash zsh fish; do
     "$OBNOVA_PROGRAMS/obnova" completions $shell | install -D -m 644 /dev/stdin "$TARGET/$completion"
 done
 install -D -m 644 packaging/obnova.toml "$TARGET/share/doc/obnova/obnova.toml"
+install -D -m 644 packaging/notify.d/README "$TARGET/share/doc/obnova/notify.d/README"
+for example in packaging/notify.d/*.example; do
+    install -D -m 644 "$example" "$TARGET/share/doc/obnova/notify.d/${example##*/}"
+done
 for programme in packaging/programmes/*.toml; do
     install -D -m 644 "$programme" "$TARGET/share/doc/obnova/programmes/${programme##*/}"
 done

@@ -13,6 +13,7 @@ use crate::cards::Cards;
 use crate::credentials::Credentials;
 use crate::engine::{Engine, Publication};
 use crate::helper::Helper;
+use crate::herald::Herald;
 use crate::keyring::Keyring;
 use crate::runner::Runner;
 use crate::stores::Surveyor;
@@ -52,6 +53,8 @@ pub struct Desk {
     pub keyring: Keyring,
     /// What opens without a question.
     pub credentials: Credentials,
+    /// Who tells the executables of notices.
+    pub herald: Herald,
     /// Who looks into the places.
     pub surveyor: Surveyor,
     /// Who reads mails.
@@ -117,6 +120,10 @@ pub async fn publish(
         {
             tracing::warn!(%problem, "renewals that are not needed any more go on");
         }
+        for (id, event, level) in &notices {
+            desk.herald.tell(*id, event, views::level(*level));
+        }
+        desk.herald.look(&desk.engine, &there.union(&gone).copied().collect()).await;
         let text = |ids: BTreeSet<ItemId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();
         if !there.is_empty() {
             Manager::changed(&emitter, text(there), revision).await?;

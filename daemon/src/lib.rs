@@ -10,6 +10,7 @@ pub mod credentials;
 pub mod engine;
 pub mod executables;
 pub mod helper;
+pub mod herald;
 pub mod journal;
 pub mod keyring;
 pub mod mail;
@@ -51,6 +52,7 @@ use config::Settings;
 use credentials::Credentials;
 use engine::{Engine, EngineError, Loaded};
 use helper::Helper;
+use herald::Herald;
 use journal::{Journal, JournalError};
 use keyring::Keyring;
 use runner::{Runner, Tools};
@@ -85,6 +87,8 @@ pub struct Parts {
     pub credentials: Credentials,
     /// Whose items these are.
     pub household: Household,
+    /// Where the executables are that are told of notices; `None`: nobody is told that way.
+    pub notify: Option<PathBuf>,
     /// The machine that it runs on.
     pub machine: Machine,
     /// Who is heard.
@@ -204,6 +208,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         helper: parts.helper,
         keyring: keyring.clone(),
         credentials: credentials.clone(),
+        herald: Herald::new(parts.notify, engine.clone(), parts.household.clone()),
         agents,
         mail: Arc::new(mail::Reader::new(parts.resolver, parts.settings.mail.servers.clone())),
         household: parts.household,

@@ -116,6 +116,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
         Some(path) => path,
         None => scope.config()?,
     };
+    let notify = config.with_file_name("notify.d");
     let configured = move || -> anyhow::Result<Configured> {
         let settings = config::load(scope.administrators_config(), &config, named)?;
         let programmes = programmes::load(&config.with_file_name("programmes.d"))?;
@@ -172,6 +173,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
             readers: if scope.has_cards() { Some(Readers::start().context("readers cannot be watched")?) } else { None },
             modules,
             household: scope.household(),
+            notify: Some(notify),
             machine: Machine::at("/", scope == Scope::System),
             admission: scope.admission(),
             // The machine's certificates are looked after from start to end.
@@ -208,6 +210,7 @@ fn rehearse(name: &str, programmes: Vec<Programme>) -> anyhow::Result<()> {
             readers: None,
             modules: Vec::new(),
             household: Scope::User.household(),
+            notify: None,
             machine: Machine::none(),
             admission: Admission::Peer,
             reloads: None,

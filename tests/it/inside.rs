@@ -91,6 +91,7 @@ impl Inside {
             helper: Helper::at(program("obnova-helper")),
             resolver: obnovad::mail::Resolver::of_zone([]),
             readers: None,
+            notify: None,
             machine: obnovad::watching::Machine::none(),
             keyring: Keyring::none(),
             credentials: Credentials::none(),

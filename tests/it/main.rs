@@ -11,6 +11,7 @@ mod inside;
 mod kill;
 mod mail;
 mod mishaps;
+mod notify;
 mod parcel;
 #[cfg(feature = "peers")]
 mod peers;

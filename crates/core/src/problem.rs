@@ -209,6 +209,8 @@ problems! {
     TargetDenied { path: String },
     /// A command that must learn of the new certificate failed.
     HookFailed { command: String, detail: String },
+    /// An executable that is told of notices failed, or is not run.
+    NotifyFailed { command: String, detail: String },
     /// The file belongs to another user: a new one in its place would be ours.
     OwnerNotKept { path: String, owner: String },
     /// The disk is full.
@@ -262,6 +264,7 @@ impl Problem {
             | Self::Quarantined { .. }
             | Self::NotAuthorized {}
             | Self::HookFailed { .. }
+            | Self::NotifyFailed { .. }
             | Self::OwnerNotKept { .. }
             | Self::NoCredential { .. }
             | Self::RenewedByTool { .. }

@@ -164,6 +164,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "unwatched",
             "foreign",
             "credential",
+            "notify",
             "places",
             "certificate",
             "programme",

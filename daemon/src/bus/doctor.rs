@@ -2,6 +2,7 @@
 //! nothing, and sends no secret. What is looked at is gathered first; what follows from it is one pure function.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use obnova_api::CheckView;
@@ -29,13 +30,14 @@ impl Desk {
         let newest = self.engine.journal().read(newest).await.map_err(|error| journal_problem(&error))?;
         let written = newest.last().map(|entry| entry.at);
         let census = self.cards.census().await;
-        let credentials = self.credentials.clone();
+        let (credentials, told) = (self.credentials.clone(), self.herald.state());
         let checks = self.engine.read(move |state| {
             let listing = state.listing(false);
             let scope = Scope::new(of, &listing, &census, &state.world, state.now())?;
             let subject = Subject { world: &state.world, now: state.now(), census: &census, written, listing: &listing };
             let mut checks = checks(&subject, &scope);
             checks.extend(handed_over(&credentials, &scope));
+            checks.extend(told.into_iter().filter(|_| scope.only.is_none()).map(|(path, failure)| executable(&path, failure)));
             Ok(checks)
         });
         checks.await?
@@ -142,6 +144,16 @@ fn handed_over(credentials: &Credentials, scope: &Scope) -> Vec<CheckView> {
         }
     };
     named.map(check).collect()
+}
+
+/// An executable that is told of notices.
+fn executable(path: &Path, failure: Option<String>) -> CheckView {
+    let command = path.display().to_string();
+    let view = check("notify", Level::Ok, [("path", command.clone())]);
+    match failure {
+        Some(detail) => failed(view, Level::Warning, &Problem::NotifyFailed { command, detail }),
+        None => view,
+    }
 }
 
 fn readers(subject: &Subject<'_>) -> Vec<CheckView> {

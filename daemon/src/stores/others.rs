@@ -103,7 +103,8 @@ impl Others {
         }
         if refused {
             let uid = rustix::process::geteuid().as_raw();
-            let command = format!("sudo setfacl -R -m u:{uid}:rX {} && sudo systemctl reload obnovad", files::quoted(directory));
+            let command =
+                format!("sudo setfacl -R -m u:{uid}:rX {} && sudo systemctl reload obnovad", files::quoted(directory));
             report.unreadable.push(closed(directory, command));
         }
     }

@@ -144,7 +144,8 @@ impl Machine {
 
     /// Waits for an identity of this name of which this is true.
     async fn item(&self, name: &str, fits: impl Fn(&ItemView) -> bool) -> ItemView {
-        let look = async || self.items().await.into_iter().find(|item| item.kind == "identity" && item.name == name && fits(item));
+        let look =
+            async || self.items().await.into_iter().find(|item| item.kind == "identity" && item.name == name && fits(item));
         eventually(name, look).await
     }
 

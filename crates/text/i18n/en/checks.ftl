@@ -55,6 +55,7 @@ check-foreign = { $what ->
 }
     .hint = Another program may need it. Obnova never takes or deletes it.
 check-credential = The credential “{ $credential }” was handed over; it is to open { $path }.
+check-notify = { $path } is told of each notice.
 check-places = { $count ->
     [0] No file and no card is watched yet.
     [one] The one file or card that is watched can be read.

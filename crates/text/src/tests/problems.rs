@@ -33,6 +33,7 @@ pub(super) const PROBLEMS: &[(&str, &[&str])] = &[
     ("target-denied", &["path"]),
     ("target-missing", &["path"]),
     ("hook-failed", &["command", "detail"]),
+    ("notify-failed", &["command", "detail"]),
     ("owner-not-kept", &["owner", "path"]),
     ("disk-full", &["path"]),
     ("read-only", &["path"]),
