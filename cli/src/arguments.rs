@@ -122,6 +122,14 @@ pub enum Verb {
         #[arg(long)]
         all: bool,
     },
+    /// Says that what a renewal waits for was done by hand.
+    Done {
+        /// Name, prefix, id or number of the job.
+        renewal: String,
+        /// Stays until the end.
+        #[arg(long)]
+        wait: bool,
+    },
     /// Goes on with a renewal.
     Resume {
         /// Name, prefix, id or number of the job.

@@ -120,8 +120,12 @@ pub async fn publish(
         {
             tracing::warn!(%problem, "renewals that are not needed any more go on");
         }
-        for (id, event, level) in &notices {
-            desk.herald.tell(*id, event, views::level(*level));
+        if !notices.is_empty()
+            && let Ok(now) = desk.engine.read(|state| state.now().to_utc()).await
+        {
+            for (id, event, level) in &notices {
+                desk.herald.tell(*id, event, views::level(*level), now);
+            }
         }
         desk.herald.look(&desk.engine, &there.union(&gone).copied().collect()).await;
         let text = |ids: BTreeSet<ItemId>| ids.iter().map(ToString::to_string).collect::<Vec<_>>();

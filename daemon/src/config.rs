@@ -19,10 +19,10 @@ pub const DEFAULT: &str = include_str!("../../packaging/obnova.toml");
 /// What the daemon does by configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
-    /// Somebody has written a configuration, if only an empty one.
-    pub written: bool,
     /// Places that are watched besides those that people name.
     pub watch: Vec<Place>,
+    /// Somebody has said which, if only that there are none.
+    pub watch_is_said: bool,
     /// PKCS#11 modules besides those that are registered with p11-kit.
     pub modules: Vec<Module>,
     /// Which of systemd's credentials opens what.
@@ -72,7 +72,7 @@ enum Key {
 /// What one file says.
 #[derive(Debug, PartialEq)]
 struct Fragment {
-    watch: Vec<Place>,
+    watch: Option<Vec<Place>>,
     modules: Vec<Module>,
     credentials: Vec<Named>,
     mail: Mail,
@@ -99,7 +99,7 @@ struct NamedCredential {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Watch {
-    places: Vec<Spanned<String>>,
+    places: Option<Vec<Spanned<String>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -140,13 +140,11 @@ pub fn load(administrators: Option<&Path>, own: &Path, named: bool) -> Result<Se
     let mut settings = Settings::default();
     let mut locked = Vec::new();
     for (path, text) in administrators.map_or(Ok(Vec::new()), |path| texts(path, false))? {
-        settings.written = true;
         let fragment = fragment(&path, &text)?;
         locked.extend(fragment.locked.iter().map(|(key, _)| *key));
         settings.add(fragment, &[]);
     }
     for (path, text) in texts(own, named)? {
-        settings.written = true;
         let fragment = fragment(&path, &text)?;
         if let Some((_, offset)) = fragment.locked.first() {
             let message = "reserved for administrators".to_owned();
@@ -194,7 +192,8 @@ impl Settings {
     fn add(&mut self, fragment: Fragment, locked: &[Key]) {
         let free = |key: Key| !locked.contains(&key);
         if free(Key::WatchPlaces) {
-            self.watch.extend(fragment.watch);
+            self.watch_is_said |= fragment.watch.is_some();
+            self.watch.extend(fragment.watch.into_iter().flatten());
         }
         if free(Key::Modules) {
             self.modules.extend(fragment.modules);
@@ -227,12 +226,11 @@ fn fragment(path: &Path, text: &str) -> Result<Fragment, ConfigError> {
         Place::parse(text.get_ref())
             .map_err(|error| mistake(text.span().start, format!("{error}: `file:/PATH` or `p12:/PATH` is expected")))
     };
-    let watch = file.watch.places.iter().map(place).collect::<Result<_, _>>()?;
+    let watch = file.watch.places.map(|places| places.iter().map(place).collect::<Result<_, _>>()).transpose()?;
     let modules = file.modules.into_iter().map(|named| module(named, &mistake)).collect::<Result<_, _>>()?;
     let credential = |named: &NamedCredential| {
         if !Named::is_name(named.name.get_ref()) {
-            let message = "letters, digits, `.`, `_` and `-` are expected";
-            return Err(mistake(named.name.span().start, message.to_owned()));
+            return Err(mistake(named.name.span().start, "letters, digits, `.`, `_` and `-` are expected".to_owned()));
         }
         Ok(Named { place: place(&named.place)?, name: named.name.get_ref().clone() })
     };
@@ -294,7 +292,7 @@ mod tests {
             .flat_map(|line| [line, "\n"])
             .collect();
         let all = fragment(Path::new("obnova.toml"), &uncommented).expect("each example is right");
-        assert!(!all.watch.is_empty() && all.log.is_some() && !all.locked.is_empty());
+        assert!(all.watch.is_some_and(|places| !places.is_empty()) && all.log.is_some() && !all.locked.is_empty());
         assert!(!all.mail.servers.is_empty() && all.mail.resolver.is_some());
         assert!(!all.credentials.is_empty());
         assert!(all.modules.first().is_some_and(|module| !module.environment.is_empty()));
@@ -305,7 +303,7 @@ mod tests {
         assert!(mistake("[watch]\nplace = []\n").starts_with("obnova.toml:2:1: unknown field `place`, expected `places`"));
         assert!(mistake("[watch]\nplaces = [\"/etc/x\"]\n").contains("obnova.toml:2:11: unknown-scheme: `file:/PATH`"));
         assert!(mistake("[log]\nlevel = \"loud\"\n").contains("one of error, warn"));
-        assert!(mistake("credentials = [{ place = \"p12:/a\", name = \"../a\" }]").contains("obnova.toml:1:42: letters"));
+        assert!(mistake("credentials = [{ place = \"p12:/a\", name = \"../a\" }]").contains("obnova.toml:1:43: letters"));
         assert!(mistake("[watch\n").starts_with("obnova.toml:1:"));
         assert!(mistake("[[modules]]\npath = \"a.so\"\n").contains("obnova.toml:2:8: an absolute path"));
         assert!(mistake("[[modules]]\nenvironment = {}\n").contains("missing field `path`"));
@@ -346,6 +344,11 @@ mod tests {
         let settings = load(Some(&administrators), &own, true).expect("no mistake");
         let places: Vec<&str> = settings.watch.iter().map(Place::as_str).collect();
         assert_eq!((places, settings.log.as_deref()), (vec!["file:/c"], Some("info")));
+
+        assert!(
+            settings.watch_is_said && !load(None, &write("other.toml", "[watch]"), true).expect("no mistake").watch_is_said
+        );
+        assert!(load(None, &write("other.toml", "[watch]\nplaces = []"), true).expect("no mistake").watch_is_said);
 
         write("own.toml.d/40.toml", "\nlocked = [\"modules\"]\n");
         let error = load(Some(&administrators), &own, true).expect_err("not theirs to lock").to_string();

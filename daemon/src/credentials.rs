@@ -43,10 +43,11 @@ impl Named {
     /// The command that asks for the secret, encrypts it for this computer, and hands it to the service.
     fn command(&self) -> String {
         let (name, unit) = (&self.name, "/etc/systemd/system/obnovad.service.d");
-        format!(
-            "systemd-ask-password -n | sudo sh -c 'mkdir -p {unit} && (echo [Service]; systemd-creds encrypt -p --name={name} - -) \
-             >{unit}/{name}.conf && systemctl daemon-reload && systemctl restart obnovad'"
-        )
+        let encrypted = format!("systemd-creds encrypt -p --name={name}");
+        let written = format!("(echo [Service]; {encrypted} - -) >{unit}/{name}.conf");
+        let taken_up = ["systemctl daemon-reload", "systemctl restart obnovad"].join(" && ");
+        let as_root = [format!("mkdir -p {unit}"), written, taken_up].join(" && ");
+        ["systemd-ask-password -n", &format!("sudo sh -c '{as_root}'")].join(" | ")
     }
 }
 
@@ -93,7 +94,10 @@ impl Credentials {
             io::ErrorKind::NotFound => failed("missing".to_owned()),
             _ => failed(error.to_string()),
         })?;
-        let mut secret = Secret::read_from(file).map_err(|error: SecretError| failed(error.to_string()))?;
+        let mut secret = Secret::read_from(file).map_err(|error| match error {
+            SecretError::Io(error) => failed(error.to_string()),
+            other => failed(other.to_string()),
+        })?;
         if secret.expose().last() == Some(&b'\n') {
             secret.truncate(secret.expose().len() - 1);
         }

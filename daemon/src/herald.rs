@@ -10,8 +10,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
 use obnova_api::{ItemView, Level};
 use obnova_core::ItemId;
+use obnova_core::job::{Job, Phase};
 use tokio::sync::mpsc;
 
 use crate::bus::views::{self, Household};
@@ -35,8 +37,8 @@ const MOST: usize = 32;
 pub struct Herald {
     directory: Option<PathBuf>,
     waiting: Option<mpsc::Sender<News>>,
-    /// The items of which a warning was told.
-    told: Arc<Mutex<BTreeSet<ItemId>>>,
+    /// The items of which a warning was told, and when first.
+    told: Arc<Mutex<BTreeMap<ItemId, DateTime<Utc>>>>,
     /// How each executable failed that did when it was run last.
     failures: Arc<Mutex<BTreeMap<PathBuf, String>>>,
 }
@@ -59,26 +61,34 @@ impl Herald {
     }
 
     /// A person is to be told this.
-    pub(crate) fn tell(&self, item: ItemId, event: &'static str, level: Level) {
+    pub(crate) fn tell(&self, item: ItemId, event: &'static str, level: Level, now: DateTime<Utc>) {
         if event == "renewed" || event == "renewed-elsewhere" {
             lock(&self.told).remove(&item);
         } else if level >= Level::Warning {
-            lock(&self.told).insert(item);
+            lock(&self.told).entry(item).or_insert(now);
         }
         self.send(News { item, event, level });
     }
 
     /// These items look otherwise, or are gone: what was told of them and is not true any more is taken back.
     pub(crate) async fn look(&self, engine: &Engine, changed: &BTreeSet<ItemId>) {
-        let told: Vec<ItemId> = lock(&self.told).intersection(changed).copied().collect();
+        let told: Vec<(ItemId, DateTime<Utc>)> = {
+            let told = lock(&self.told);
+            told.iter().filter(|(id, _)| changed.contains(id)).map(|(id, since)| (*id, *since)).collect()
+        };
         if told.is_empty() {
             return;
         }
         let calm = engine.read(move |state| {
             let now = state.now();
-            let calm = |id: &ItemId| state.world.item(*id, now).is_none_or(|item| item.level < obnova_core::Level::Warning);
-            // What is under way was told of, and its end is told.
-            told.into_iter().filter(|id| calm(id) && state.world.renewal_of(*id).is_none()).collect::<Vec<ItemId>>()
+            let calm = |id: ItemId| state.world.item(id, now).is_none_or(|item| item.level < obnova_core::Level::Warning);
+            // A renewal's end is told as such, and may only be on the way.
+            let renewed = |id: ItemId, since: DateTime<Utc>| {
+                let of_it = |job: &Job| job.start.identity == id && !matches!(job.phase, Phase::Cancelled);
+                state.world.jobs().any(|(_, job)| of_it(job) && job.finished.is_none_or(|finished| finished >= since))
+            };
+            let back = told.into_iter().filter(|(id, since)| calm(*id) && !renewed(*id, *since));
+            back.map(|(id, _)| id).collect::<Vec<ItemId>>()
         });
         // Without the engine there is nothing to tell.
         for item in calm.await.unwrap_or_default() {

@@ -1,4 +1,4 @@
-//! What is looked after: the places that people and the configuration name; on a machine for which nobody has written a configuration,
+//! What is looked after: the places that people and the configuration name; on a machine for which nobody has said which those are,
 //! the leaf certificates with a key in the usual directories. Owns the one task that hands sightings to the engine. How places are read
 //! is the stores'.
 
@@ -109,7 +109,7 @@ impl Watching {
     ) -> Result<(), Problem> {
         self.name_what_opens().await?;
         self.watch_configured(settings.watch).await?;
-        if self.machine.own && !settings.written {
+        if self.machine.own && !settings.watch_is_said {
             self.usual = self.machine.usual().collect();
         }
         self.name_usual().await?;
@@ -231,7 +231,7 @@ impl Watching {
             .read(move |state| named.into_iter().filter(|place| !state.world.is_watched(place)).collect::<Vec<Place>>());
         let mut roots = new.await?;
         self.watch_configured(settings.watch).await?;
-        if self.machine.own && !settings.written {
+        if self.machine.own && !settings.watch_is_said {
             self.usual.extend(self.machine.usual());
             // What was closed may have been opened.
             roots.extend(self.usual.iter().cloned());

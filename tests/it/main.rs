@@ -6,6 +6,7 @@ mod contract;
 mod credentials;
 mod faults;
 mod guard;
+mod hand;
 mod house;
 mod inside;
 mod kill;

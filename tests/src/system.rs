@@ -113,12 +113,12 @@ impl SystemBus {
         command
     }
 
-    /// Starts a daemon that [`SystemBus::obnovad`] prepared; it serves when this returns. There is a configuration, if only an
-    /// empty one.
+    /// Starts a daemon that [`SystemBus::obnovad`] prepared; it serves when this returns. There is a configuration, if only one
+    /// that names nothing.
     pub async fn serve(&self, command: Command) -> Daemon {
         let configuration = self.path("etc").join("obnova.toml");
         if !configuration.exists() {
-            std::fs::write(&configuration, "").expect("written");
+            std::fs::write(&configuration, "[watch]\nplaces = []\n").expect("written");
         }
         self.await_name(command).await
     }

@@ -1,4 +1,4 @@
-//! `renew`, `adopt`, `resume`, `cancel`, `backup`: what starts a renewal, goes on with it, ends it; and a copy of what there is.
+//! `renew`, `adopt`, `resume`, `done`, `cancel`, `backup`: what starts a renewal, goes on with it, ends it; and a copy of what there is.
 
 mod follow;
 
@@ -81,9 +81,10 @@ pub(crate) async fn backup(session: &mut Session<'_>, id: &str, to: &Path) -> Re
     Ok(Ending::Done)
 }
 
-pub(crate) async fn resume(session: &mut Session<'_>, renewal: &str, wait: bool) -> Result<Ending, Failure> {
+/// Goes on with a renewal: `resume`, or `done`, which says that what it waits for was done by hand.
+pub(crate) async fn go_on(session: &mut Session<'_>, renewal: &str, action: &str, wait: bool) -> Result<Ending, Failure> {
     let item = find::renewal(session, renewal).await?;
-    begin(session, &item, "resume", &Options::default(), wait).await
+    begin(session, &item, action, &Options::default(), wait).await
 }
 
 pub(crate) async fn cancel(session: &mut Session<'_>, renewal: &str) -> Result<Ending, Failure> {
@@ -143,7 +144,7 @@ pub(crate) async fn begin(
         if let Some((_, keys)) = status.filter(|_| session.door.json) {
             session.json(&to_json(&keys))?;
         }
-        let key = if action == "resume" { "cli-resumed" } else { "cli-begun" };
+        let key = if matches!(action, "resume" | "done") { "cli-resumed" } else { "cli-begun" };
         let told = session.text.say(key, &[("name", &item.name)]);
         session.tell(&told)?;
         let hint = session.text.say("cli-begun-hint", &[("name_quoted", &obnova_text::shell_word(&item.name))]);

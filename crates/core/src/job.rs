@@ -137,6 +137,14 @@ pub enum Intent {
     },
     /// Telling who uses the certificate.
     Register {},
+    /// Having the person do this in another program.
+    ByHand {
+        /// What.
+        instruction: String,
+        /// What is to be copied there.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        copy: Option<String>,
+    },
     /// Watching the new place instead of the old.
     RetireOld {
         /// The new place.
@@ -198,6 +206,8 @@ pub enum Outcome {
     Install {},
     /// All who use the certificate know of the new one.
     Register {},
+    /// The person has done it.
+    ByHand {},
     /// The new one is watched, the old one retired.
     RetireOld {},
 }
@@ -226,6 +236,7 @@ impl Intent {
             Self::Verify { .. } => Step::Verify,
             Self::Install { .. } => Step::Install,
             Self::Register {} => Step::Register,
+            Self::ByHand { .. } => Step::ByHand,
             Self::RetireOld { .. } => Step::RetireOld,
         }
     }
@@ -245,6 +256,7 @@ impl Outcome {
             Self::Verify {} => Step::Verify,
             Self::Install {} => Step::Install,
             Self::Register {} => Step::Register,
+            Self::ByHand {} => Step::ByHand,
             Self::RetireOld {} => Step::RetireOld,
         }
     }
@@ -405,6 +417,17 @@ impl Job {
     /// for all of them.
     pub fn member(&self) -> usize {
         self.position().map_or(0, |(_, member)| member)
+    }
+
+    /// How many steps the person has done by hand so far.
+    pub fn done_by_hand(&self) -> usize {
+        self.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::ByHand {})).count()
+    }
+
+    /// Whether it waits for the person to have done something by hand, or is about to ask for that.
+    pub fn is_by_hand(&self) -> bool {
+        let (Phase::Intended(intent) | Phase::Waiting(_, Some(intent))) = &self.phase else { return false };
+        matches!(intent, Intent::ByHand { .. })
     }
 
     /// How many steps of the plan are done for all certificates.

@@ -28,13 +28,15 @@ pub enum Step {
     Install,
     /// Who uses the certificate learns of the new one.
     Register,
+    /// The person does something in another program, and says so.
+    ByHand,
     /// The old ones are watched no more. A file is not touched; on a card that moves keys, old and new change places.
     RetireOld,
 }
 
 impl Step {
     /// All steps, in their usual order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Preflight,
         Self::Consent,
         Self::GenerateKeys,
@@ -45,6 +47,7 @@ impl Step {
         Self::Verify,
         Self::Install,
         Self::Register,
+        Self::ByHand,
         Self::RetireOld,
     ];
 
@@ -61,6 +64,7 @@ impl Step {
             Self::Verify => "verify",
             Self::Install => "install",
             Self::Register => "register",
+            Self::ByHand => "by-hand",
             Self::RetireOld => "retire-old",
         }
     }
@@ -78,7 +82,7 @@ impl Step {
         match self {
             Self::Preflight => &[],
             Self::Consent => &[Self::Preflight],
-            Self::GenerateKeys => &[Self::Preflight, Self::Consent],
+            Self::GenerateKeys | Self::ByHand => &[Self::Preflight, Self::Consent],
             Self::Request => &[Self::GenerateKeys],
             Self::Submit | Self::Verify => &[Self::Request],
             Self::AwaitIssue | Self::Fetch => &[Self::Submit],
@@ -136,8 +140,11 @@ impl Plan {
             if let Some(missing) = step.requires().iter().copied().find(|needed| !before.contains(needed)) {
                 return Err(PlanError::Order { step, missing });
             }
-            // Looking, asking and judging may be repeated; what makes or moves something may not.
-            let repeatable = matches!(step, Step::Preflight | Step::Consent | Step::Verify | Step::AwaitIssue | Step::Register);
+            // Looking, asking and judging may be repeated, and a person may have several things to do; what makes or moves something may not.
+            let repeatable = matches!(
+                step,
+                Step::Preflight | Step::Consent | Step::Verify | Step::AwaitIssue | Step::Register | Step::ByHand
+            );
             if !repeatable && before.contains(&step) {
                 return Err(PlanError::Twice(step));
             }

@@ -88,6 +88,8 @@ problems! {
     Refused {},
     /// Nobody can be asked: no tray, no terminal.
     NoAgent {},
+    /// The person is to do this in another program; `copy` is to be copied there (`none`: nothing).
+    ByHand { instruction: String, copy: String },
     /// The consent was not given.
     ConsentRefused {},
     /// The secret does not open it.

@@ -13,10 +13,12 @@ use crate::plan::{Plan, Step};
 
 mod authority;
 mod consumer;
+mod hand;
 mod visiting_card;
 
 pub use authority::{Address, Anchors, Authority, Remote, Resend};
 pub use consumer::Consumer;
+pub use hand::HandStep;
 pub use visiting_card::VisitingCard;
 
 /// The programmes that come with Obnova: file name and text.
@@ -55,6 +57,8 @@ pub struct Programme {
     pub install: InstallRule,
     /// Who must learn of them, in this order.
     pub consumers: Vec<Consumer>,
+    /// What the person does by hand: one for each step `by-hand`, in their order.
+    pub hand: Vec<HandStep>,
     /// The steps, in order.
     pub plan: Plan,
     /// What has ended is still good for.
@@ -293,6 +297,8 @@ struct Source {
     install: InstallRule,
     #[serde(default)]
     consumers: Vec<Spanned<Consumer>>,
+    #[serde(default)]
+    hand: Vec<Spanned<HandStep>>,
     steps: Spanned<Vec<Step>>,
     #[serde(default)]
     expired: Expired,
@@ -348,6 +354,15 @@ impl Programme {
         if plan.steps().contains(&Step::Register) == source.consumers.is_empty() {
             return Err(error(steps.start, "the step `register` belongs to `[[consumers]]`".to_owned()));
         }
+        if let Some(step) = source.hand.iter().find(|step| !step.get_ref().is_sound()) {
+            return Err(at(step.span(), "a text in one line, of at most 1000 characters, is expected"));
+        }
+        if plan.steps().iter().filter(|step| **step == Step::ByHand).count() != source.hand.len() {
+            return Err(error(steps.start, "each step `by-hand` belongs to a `[[hand]]`".to_owned()));
+        }
+        if *source.start.get_ref() == Start::Auto && !source.hand.is_empty() {
+            return Err(at(source.start.span(), "`auto` is for renewals that need nobody"));
+        }
         Ok(Self {
             mail,
             name: source.name.into_inner(),
@@ -358,6 +373,7 @@ impl Programme {
             authority: source.authority.into_inner(),
             install: source.install,
             consumers: source.consumers.into_iter().map(Spanned::into_inner).collect(),
+            hand: source.hand.into_iter().map(Spanned::into_inner).collect(),
             plan,
             expired: source.expired,
             visiting_cards: Vec::new(),
@@ -444,6 +460,10 @@ mod tests {
 
         let error = mistake("\"install\",", "\"install\", \"register\",");
         assert_eq!(error.message, "the step `register` belongs to `[[consumers]]`");
+        let error = mistake("\"install\",", "\"install\", \"by-hand\",");
+        assert_eq!(error.message, "each step `by-hand` belongs to a `[[hand]]`");
+        let error = mistake("[key]", "[[hand]]\ninstruction = \"a\\nb\"\n[key]");
+        assert_eq!(error.message, "a text in one line, of at most 1000 characters, is expected");
         for bad in ["[]", "[\"nginx\"]", "[\"/bin/true\", \"\\u0000\"]"] {
             let error = mistake("[key]", &format!("[[consumers]]\nkind = \"hook\"\ncommand = {bad}\n[key]"));
             assert_eq!(error.message, "`command` begins with the absolute path of a program", "{bad}");

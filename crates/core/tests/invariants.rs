@@ -73,6 +73,7 @@ fn intent(step: Step, variant: u8) -> Intent {
             Intent::Install { place: place(NEW_PLACE), files }
         }
         Step::Register => Intent::Register {},
+        Step::ByHand => Intent::ByHand { instruction: "Select it.".into(), copy: Some("/m/new.crt".into()) },
         Step::RetireOld => Intent::RetireOld { place: place(NEW_PLACE) },
     }
 }
@@ -93,6 +94,7 @@ fn outcome(step: Step) -> Outcome {
         Step::Verify => Outcome::Verify {},
         Step::Install => Outcome::Install {},
         Step::Register => Outcome::Register {},
+        Step::ByHand => Outcome::ByHand {},
         Step::RetireOld => Outcome::RetireOld {},
     }
 }
@@ -255,7 +257,8 @@ fn effect(intent: &Intent) -> Effect {
         | Intent::AwaitIssue {}
         | Intent::Fetch {}
         | Intent::Verify { certificate: _ }
-        | Intent::Register {} => Effect::Nothing,
+        | Intent::Register {}
+        | Intent::ByHand { instruction: _, copy: _ } => Effect::Nothing,
         Intent::GenerateKeys { algorithm: _, home: _ } | Intent::Request { request: _, file: _ } => Effect::CreatesForTheJob,
         Intent::Install { place: _, files } => Effect::Creates(files.iter().map(|file| file.target.clone()).collect()),
         Intent::RetireOld { place: _ } => Effect::StopsWatching,
@@ -341,6 +344,7 @@ fn no_record_has_room_for_a_secret() {
         "job what intent outcome problem",                                  // of jobs
         "identity programme plan old role to uid",                          // their beginning
         "algorithm rsa file keys home made order certificates request files staged target mode sha256", // their intents
+        "instruction copy",                                                 // what a person does
         "protected public_key",                                             // their outcomes
         "letter digest body message_id standing doubtful why about sender date arrived content sealed serial link word", // of letters
         "path", // of the problem below

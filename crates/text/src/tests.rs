@@ -82,6 +82,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
         &[
             "renew",
             "help-tool",
+            "by-hand",
             "renew-elsewhere",
             "watch",
             "unlock",
@@ -112,6 +113,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "open-letter",
             "remember",
             "forget",
+            "done",
         ],
     ),
     (
@@ -127,6 +129,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "verify",
             "install",
             "register",
+            "by-hand",
             "retire-old",
         ],
     ),

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use obnova_api::{Options, QuestionView};
-use obnova_core::job::{Job, JobEvent, Phase, Start};
+use obnova_core::job::{Job, JobEvent, Outcome, Phase, Start};
 use obnova_core::programme::SecretRule;
 use obnova_core::record::Record;
 use obnova_core::world::Condition;
@@ -33,6 +33,11 @@ impl Desk {
             "cancel" => {
                 let number = self.job_of(id).await?;
                 self.cancel(number).await?;
+                Ok(Some(number))
+            }
+            "done" => {
+                let number = self.job_of(id).await?;
+                self.done(number, requester).await?;
                 Ok(Some(number))
             }
             "adopt" => {
@@ -107,6 +112,27 @@ impl Desk {
             })
             .await?;
         self.engine.stall(number, None).await?;
+        self.runner.drive(number, requester);
+        Ok(())
+    }
+
+    /// Takes note that the person has done by hand what a job waits for, and goes on with it.
+    async fn done(&self, number: u64, requester: Requester) -> Result<(), Problem> {
+        let not_waiting = move || Problem::NotWaiting { job: number.to_string() };
+        let by_hand = self.engine.read(move |state| state.world.job(number).is_some_and(Job::is_by_hand));
+        if !by_hand.await? {
+            return Err(not_waiting());
+        }
+        // Where somebody is just being asked, that is the answer.
+        self.runner.stop(number).await;
+        self.engine
+            .write(move |world, _| {
+                let job = world.job(number).filter(|job| job.is_by_hand()).ok_or_else(not_waiting)?;
+                let waits = matches!(job.phase, Phase::Waiting(..)).then_some(JobEvent::Resumed {});
+                let done = JobEvent::Done { outcome: Outcome::ByHand {} };
+                Ok(waits.into_iter().chain([done]).map(|what| Record::Job { job: number, what }).collect())
+            })
+            .await?;
         self.runner.drive(number, requester);
         Ok(())
     }

@@ -46,6 +46,7 @@ fn may_help(job: &Job) -> bool {
         // These ask for a person, or say that only a person can tell.
         Problem::NoAgent {}
         | Problem::Refused {}
+        | Problem::ByHand { .. }
         | Problem::ConsentRefused {}
         | Problem::SecretNeeded { .. }
         | Problem::WrongSecret { .. }

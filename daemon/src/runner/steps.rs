@@ -17,6 +17,7 @@ use super::{Tools, trouble};
 
 mod adoption;
 mod await_issue;
+mod by_hand;
 mod consent;
 mod fetch;
 mod generate_keys;
@@ -57,6 +58,7 @@ pub(super) async fn prepare(ground: &Ground<'_>, step: Step, sitting: &mut Sitti
         Step::Verify => verify::prepare(ground),
         Step::Install => install::prepare(ground, sitting).await,
         Step::Register => Ok(Intent::Register {}),
+        Step::ByHand => by_hand::prepare(ground).await,
         Step::RetireOld => retire_old::prepare(ground, sitting).await,
     }
 }
@@ -74,6 +76,7 @@ pub(super) async fn perform(ground: &Ground<'_>, intent: &Intent, sitting: &mut 
         Intent::Verify { .. } => verify::perform(ground, sitting).await,
         Intent::Install { files, .. } => install::perform(ground, files, sitting).await,
         Intent::Register {} => register::perform(ground).await,
+        Intent::ByHand { instruction, copy } => by_hand::perform(ground, instruction, copy.as_deref(), sitting).await,
         Intent::RetireOld { place } => retire_old::perform(ground, place, sitting).await,
     }
 }
@@ -89,6 +92,7 @@ pub(super) async fn probe(ground: &Ground<'_>, intent: &Intent, sitting: &Sittin
         | Intent::Fetch {}
         | Intent::Verify { .. }
         | Intent::Register {}
+        | Intent::ByHand { .. }
         | Intent::RetireOld { .. } => Answer::NotYet,
         Intent::Submit { .. } => submit::probe(ground, sitting).await,
         Intent::GenerateKeys { home, .. } => generate_keys::probe(ground, home).await,

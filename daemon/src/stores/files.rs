@@ -153,24 +153,36 @@ impl Hash {
     }
 }
 
-/// The command that opens to this process what it may not read. What bars the way may be a directory above.
+/// The command that opens to this process what it may not read.
 pub(super) fn opening_command(at: &Path, directory: bool) -> String {
+    let uid = rustix::process::geteuid().as_raw();
+    let (barred, itself) = barrier(at);
+    let right = match (itself, directory) {
+        (false, _) => "x",
+        (true, true) => "rx",
+        (true, false) => "r",
+    };
+    format!("sudo setfacl -m u:{uid}:{right} {}", quoted(&barred))
+}
+
+/// What bars the way to what this process may not read, which may be a directory above, or one to which a link leads; and whether it
+/// is the file or directory itself.
+pub(super) fn barrier(at: &Path) -> (PathBuf, bool) {
     // A link is opened where it leads to.
     let behind = (0..LINKS).try_fold(at.to_path_buf(), |at, _| match std::fs::read_link(&at) {
         Ok(target) => Ok(straight(&at.parent().unwrap_or(Path::new("/")).join(target))),
         Err(_) => Err(at),
     });
-    let at = behind.as_ref().map_or_else(|last| last.as_path(), PathBuf::as_path);
-    let uid = rustix::process::geteuid().as_raw();
+    let at = behind.unwrap_or_else(|last| last);
     let mut above: Vec<&Path> = at.ancestors().skip(1).collect();
     above.reverse();
     for (index, barrier) in above.iter().enumerate() {
-        let below = above.get(index + 1).copied().unwrap_or(at);
+        let below = above.get(index + 1).copied().unwrap_or(&at);
         if matches!(statat(CWD, below, AtFlags::SYMLINK_NOFOLLOW), Err(Errno::ACCESS)) {
-            return format!("sudo setfacl -m u:{uid}:x {}", quoted(barrier));
+            return (barrier.to_path_buf(), false);
         }
     }
-    format!("sudo setfacl -m u:{uid}:{} {}", if directory { "rx" } else { "r" }, quoted(at))
+    (at, true)
 }
 
 /// The path without detours over `..`.

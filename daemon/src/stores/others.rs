@@ -103,8 +103,8 @@ impl Others {
         }
         if refused {
             let uid = rustix::process::geteuid().as_raw();
-            let command =
-                format!("sudo setfacl -R -m u:{uid}:rX {} && sudo systemctl reload obnovad", files::quoted(directory));
+            let opened = format!("sudo setfacl -Rm u:{uid}:rX {}", files::quoted(directory));
+            let command = [opened.as_str(), "&& sudo systemctl", "reload obnovad"].join(" ");
             report.unreadable.push(closed(directory, command));
         }
     }

@@ -318,8 +318,15 @@ impl Survey {
         match rustix::fs::readlinkat(handle, name, Vec::new()) {
             Ok(target) if !target.to_bytes().contains(&b'/') && is_listed(OsStr::from_bytes(target.to_bytes())) => false,
             Ok(_) => {
-                if let (Ok(target), Some(directory)) = (path.canonicalize(), path.parent()) {
-                    self.eyes.follow(root, directory, name, &target, self.round);
+                match (path.canonicalize(), path.parent()) {
+                    (Ok(target), Some(directory)) => self.eyes.follow(root, directory, name, &target, self.round),
+                    (Err(error), _) if error.kind() == io::ErrorKind::PermissionDenied => {
+                        let (barrier, _) = files::barrier(path);
+                        if let (Some(above), Some(name)) = (barrier.parent(), barrier.file_name()) {
+                            self.eyes.attend(root, above, name, self.round);
+                        }
+                    }
+                    _ => {}
                 }
                 true
             }
@@ -336,8 +343,12 @@ impl Survey {
         suspect: bool,
         harvest: &mut Harvest,
     ) {
-        // What is gone by now is swept up, and what was never more than a dangling link, a FIFO or a device is not ours.
-        let Ok(stat) = files::look(directory, name) else { return };
+        let stat = match files::look(directory, name) {
+            Ok(stat) => stat,
+            Err(Errno::ACCESS) if keys::is_certificate(name) => return self.fail_behind(path, harvest),
+            // What is gone by now is swept up, and what was never more than a dangling link, a FIFO or a device is not ours.
+            Err(_) => return,
+        };
         if files::kind(&stat) != FileType::RegularFile || u64::try_from(stat.st_size).unwrap_or(0) > LARGEST {
             return;
         }
@@ -446,6 +457,14 @@ impl Survey {
         if let Some(known) = self.known.get_mut(place) {
             known.round = round;
         }
+    }
+
+    /// A link leads to where we may not look. All of a directory are told of together: they lead to one place as a rule.
+    fn fail_behind(&mut self, path: &Path, harvest: &mut Harvest) {
+        let directory = path.parent().map(|directory| Place::new(Scheme::File, directory));
+        let place = directory.filter(|directory| !self.roots.contains(directory));
+        let place = place.unwrap_or_else(|| Place::new(Scheme::File, path));
+        self.fail(&place, Unread::Denied.problem(path, false), harvest);
     }
 
     fn fail(&mut self, place: &Place, problem: Problem, harvest: &mut Harvest) {

@@ -56,6 +56,7 @@ fn intent(step: Step, variant: u8) -> Intent {
             }],
         },
         Step::Register => Intent::Register {},
+        Step::ByHand => Intent::ByHand { instruction: "Select it.".into(), copy: Some("/m/new.crt".into()) },
         Step::RetireOld => Intent::RetireOld { place: place(&format!("p12:/m/new-{variant}.p12")) },
     }
 }
@@ -80,6 +81,7 @@ fn outcome(step: Step, variant: u8) -> Outcome {
         Step::Verify => Outcome::Verify {},
         Step::Install => Outcome::Install {},
         Step::Register => Outcome::Register {},
+        Step::ByHand => Outcome::ByHand {},
         Step::RetireOld => Outcome::RetireOld {},
     }
 }
@@ -330,7 +332,7 @@ fn the_text_of_each_event_is_stable() {
     let install = json!({"event": "intended", "intent": {"step": "install", "place": "p12:/m/new.p12", "files": [
         {"staged": "new.p12", "target": "file:/m/new-1.p12", "mode": 384, "sha256": hex(1)}]}});
     let started = json!({"event": "started", "identity": 18_369_548_388_820_582_401_u64, "name": "Anna", "programme": "self-signed",
-        "plan": ["preflight", "consent", "generate-keys", "request", "submit", "await-issue", "fetch", "verify", "install", "register", "retire-old"],
+        "plan": ["preflight", "consent", "generate-keys", "request", "submit", "await-issue", "fetch", "verify", "install", "register", "by-hand", "retire-old"],
         "old": [{"certificate": hex(10), "role": "general", "place": "p12:/m/old.p12", "not_after": "2027-01-15T08:00:00Z"}],
         "to": null, "uid": 1000});
     let preflight = json!({"event": "done",
@@ -437,7 +439,7 @@ fn a_swap_is_not_given_up() {
             job.apply(&JobEvent::Done { outcome }, at(1)).expect("legal");
         }
         assert_eq!(job.phase, Phase::Done);
-        assert_eq!(allowed.len(), 2 * (6 + 2 * 5), "once for both, or once for each");
+        assert_eq!(allowed.len(), 2 * (7 + 2 * 5), "once for both, or once for each");
         let (before, swap) = allowed.split_at(allowed.len() - 3);
         assert!(before.iter().all(|(.., may)| *may), "{before:?}");
         assert!(swap.iter().all(|(.., may)| *may == last), "{swap:?}");

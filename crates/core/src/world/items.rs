@@ -293,6 +293,7 @@ fn state(
 fn step_of_job(job: &Job) -> NextStep {
     let by = Some(job.not_after());
     match job.problem() {
+        Some(Problem::ByHand { .. }) => NextStep { who: Who::You, what: "by-hand", by, action: Some("done") },
         Some(problem) => NextStep { who: problem.who(), what: "resume", by, action: Some("resume") },
         None => NextStep { who: Who::Obnova, what: "wait", by, action: None },
     }

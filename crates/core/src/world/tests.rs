@@ -189,6 +189,7 @@ impl Story {
                 (Intent::Install { place: new, files }, Outcome::Install {})
             }
             Step::Register => (Intent::Register {}, Outcome::Register {}),
+            Step::ByHand => (Intent::ByHand { instruction: "Select it.".into(), copy: None }, Outcome::ByHand {}),
             Step::RetireOld => (Intent::RetireOld { place: new }, Outcome::RetireOld {}),
         };
         self.job(job, JobEvent::Intended { intent });

@@ -44,6 +44,7 @@ level-warning = needs attention
 level-critical = urgent
 
 next-renew = Renew
+next-by-hand = Do what only you can, then confirm it
 next-help-tool = See why the program that renews it has not
 next-renew-elsewhere = Renew it where its private key is
 next-unlock = Type the password
@@ -71,6 +72,7 @@ action-unblock = Open with the PUK
 action-change-pin = Change the PIN
 action-resume = Continue
 action-cancel = Cancel
+action-done = Done
 action-adopt = Take over
 action-backup = Copy
 action-snooze = Later

@@ -30,6 +30,11 @@ problem-refused = No answer was given, so nothing more was done.
     .hint = When it suits you: obnova renewals shows what waits, obnova resume { $name_quoted } --wait goes on
 problem-no-agent = There was a question, and nobody to answer it.
     .hint = Answer it in a terminal: { $again }
+problem-by-hand = { $copy ->
+    [none] This is yours to do in another program: “{ $instruction }”
+   *[other] This is yours to do in another program: “{ $instruction }” To copy there: “{ $copy }”
+}
+    .hint = When you have done it: obnova done { $name_quoted }
 problem-not-authorized = You are not allowed to do this.
     .hint = Ask the administrator of this computer; an administrator puts sudo before the command.
 problem-no-keyring = There is no keyring in which a password could be kept: { $detail }.

@@ -124,7 +124,10 @@ question-link = Open a page for { $name }?
 question-link-body = { $link }
 question-link-yes = Open
 question-hand-step = { $name }: have you done this?
-question-hand-step-body = { $instruction }
+question-hand-step-body = { $copy ->
+    [none] { $instruction }
+   *[other] { $instruction } To copy there: “{ $copy }”
+}
 question-hand-step-yes = Done
 
 use-open-old = to open the old file

@@ -11,6 +11,7 @@ pub(super) const PROBLEMS: &[(&str, &[&str])] = &[
     ("invalid-argument", &["argument", "value"]),
     ("refused", &[]),
     ("no-agent", &[]),
+    ("by-hand", &["instruction", "copy"]),
     ("not-authorized", &[]),
     ("no-keyring", &["detail"]),
     ("keyring-closed", &[]),
