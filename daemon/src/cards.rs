@@ -36,7 +36,8 @@ pub struct Cards {
     helper: Helper,
     /// `None`: this daemon uses no readers.
     readers: Option<Arc<Readers>>,
-    modules: Arc<[Module]>,
+    /// Replaced when the configuration is read anew.
+    modules: Arc<Mutex<Arc<[Module]>>>,
     /// The tokens that each module showed last. Shared by all who use it; a wrong entry costs a search.
     shown: Arc<Mutex<HashMap<Module, Vec<Place>>>>,
     /// Somebody has begun to watch tokens.
@@ -50,7 +51,14 @@ impl Cards {
     pub fn new(helper: Helper, readers: Option<Readers>, modules: Vec<Module>) -> Self {
         let present = Arc::new(watch::Sender::new(BTreeMap::new()));
         let (shown, tokens_wanted) = (Arc::default(), Arc::default());
-        Self { helper, readers: readers.map(Arc::new), modules: modules.into(), shown, tokens_wanted, present }
+        Self {
+            helper,
+            readers: readers.map(Arc::new),
+            modules: Arc::new(Mutex::new(modules.into())),
+            shown,
+            tokens_wanted,
+            present,
+        }
     }
 
     /// Takes one step at a card: one transaction.
@@ -158,6 +166,17 @@ impl Cards {
         Ok(Some(present))
     }
 
+    /// From now on tokens are looked for behind these modules.
+    pub fn remodule(&self, modules: Vec<Module>) {
+        *self.modules.lock().unwrap_or_else(PoisonError::into_inner) = modules.into();
+        self.want_tokens();
+    }
+
+    /// The modules that may show tokens.
+    fn modules(&self) -> Arc<[Module]> {
+        Arc::clone(&self.modules.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Has tokens looked after from now on, as somebody watches one.
     pub fn want_tokens(&self) {
         self.tokens_wanted.notify_one();
@@ -166,7 +185,7 @@ impl Cards {
     /// The tokens that all modules show. A module that fails hides no other.
     async fn tokens(&self) -> Vec<Card> {
         let mut all: Vec<Card> = Vec::new();
-        for module in self.modules.iter() {
+        for module in self.modules().iter() {
             match self.tokens_of(module).await {
                 Ok(cards) => add_new(&mut all, cards),
                 Err(error) => tracing::warn!(module = %module.path.display(), %error, "a module shows no tokens"),
@@ -194,7 +213,7 @@ impl Cards {
     fn shows(&self, place: &Place) -> Option<Module> {
         let shown = self.shown();
         let by = |module: &&Module| shown.get(module).is_some_and(|places| places.contains(place));
-        self.modules.iter().find(by).cloned()
+        self.modules().iter().find(by).cloned()
     }
 
     fn shown(&self) -> std::sync::MutexGuard<'_, HashMap<Module, Vec<Place>>> {

@@ -475,7 +475,8 @@ impl Loaded {
             tracing::error!(%problem, "a warning cannot be written down; it is told all the same");
         }
         for notice in notices {
-            tracing::info!(item = %notice.item, threshold = %notice.threshold, "warned");
+            // Where nobody sits, the log of the machine is where it is seen.
+            tracing::warn!(item = %notice.item, threshold = %notice.threshold, "warned");
             tracing::debug!(item = %notice.item, name = %notice.name, not_after = %notice.not_after, "warned");
             self.say(Publication::Noticed(notice.item, notice.threshold.as_str(), notice.threshold.level()));
         }

@@ -106,6 +106,8 @@ pub struct Configured {
     pub settings: Settings,
     /// How certificates are renewed.
     pub programmes: Vec<Programme>,
+    /// The PKCS#11 modules that may show tokens.
+    pub modules: Vec<Module>,
 }
 
 /// Why the daemon ended, or did not begin.
@@ -229,7 +231,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     service::ready();
     changed.notify_one();
 
-    let watching = Watching::new(engine.clone(), surveyor, keyring, credentials, parts.machine);
+    let watching = Watching::new(engine.clone(), surveyor, cards.clone(), keyring, credentials, parts.machine);
     let look = tokio::spawn(watching.run(parts.settings, seen, parts.reloads));
     let greet = tokio::spawn(at_screen(parts.connection.clone(), engine.clone(), notifiers));
     let look_at_cards = tokio::spawn(at_cards(cards, engine.clone(), runner.clone(), at_readers));

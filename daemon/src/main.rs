@@ -22,8 +22,10 @@ use obnovad::{Configured, Parts, RunError, programmes, rehearsal, run, service};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::Level;
+use tracing_subscriber::Registry;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 
 /// With nothing to watch, the daemon ends after this time; the bus starts it again.
@@ -120,18 +122,18 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
     let configured = move || -> anyhow::Result<Configured> {
         let settings = config::load(scope.administrators_config(), &config, named)?;
         let programmes = programmes::load(&config.with_file_name("programmes.d"))?;
-        Ok(Configured { settings, programmes })
+        let modules = if scope.has_cards() {
+            modules::all(&settings.modules, Path::new("/"), scope.home().as_deref())
+        } else {
+            settings.modules.clone()
+        };
+        Ok(Configured { settings, programmes, modules })
     };
-    let Configured { settings, programmes } = configured()?;
-    let modules = if scope.has_cards() {
-        modules::all(&settings.modules, Path::new("/"), scope.home().as_deref())
-    } else {
-        settings.modules.clone()
-    };
+    let Configured { settings, programmes, modules } = configured()?;
     if arguments.check {
         return Ok(());
     }
-    log(&settings);
+    let filter = log(&settings);
     if let Some(name) = arguments.rehearse {
         return rehearse(&name, programmes);
     }
@@ -152,7 +154,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
             }
         };
         let (reload, reloads) = mpsc::unbounded_channel();
-        tokio::spawn(at_hang_up(signal(SignalKind::hangup())?, configured, reload));
+        tokio::spawn(at_hang_up(signal(SignalKind::hangup())?, configured, filter, reload));
         let builder = match &arguments.bus {
             Some(address) => zbus::connection::Builder::address(address.as_str())?,
             None => scope.bus()?,
@@ -231,13 +233,19 @@ fn rehearse(name: &str, programmes: Vec<Programme>) -> anyhow::Result<()> {
 async fn at_hang_up(
     mut hang_up: tokio::signal::unix::Signal,
     configured: impl Fn() -> anyhow::Result<Configured>,
+    filter: Handle<Targets, Registry>,
     reload: mpsc::UnboundedSender<Configured>,
 ) {
     while hang_up.recv().await.is_some() {
         service::reloading();
         match configured() {
-            // The daemon that would take it may be ending.
-            Ok(configured) => drop(reload.send(configured)),
+            Ok(configured) => {
+                if let Err(error) = filter.reload(wanted(&configured.settings)) {
+                    tracing::error!(%error, "the level of the log stays as it was");
+                }
+                // The daemon that would take it may be ending.
+                drop(reload.send(configured));
+            }
             Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
         }
         service::ready();
@@ -252,14 +260,23 @@ fn helper_program() -> anyhow::Result<PathBuf> {
     found.with_context(|| format!("obnova-helper is neither at {} nor at {}", places[0].display(), places[1].display()))
 }
 
-fn log(settings: &Settings) {
-    // `info`, or `info,obnovad::runner=debug`.
+/// Has what is logged written to standard error; what it gives says anew how much that is.
+fn log(settings: &Settings) -> Handle<Targets, Registry> {
+    let (filter, handle) = reload::Layer::new(wanted(settings));
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false);
+    // systemd writes the time beside each line, and takes the level from its beginning.
+    if std::env::var_os("JOURNAL_STREAM").is_none() {
+        registry.with(lines.with_writer(std::io::stderr)).init();
+    } else {
+        registry.with(lines.without_time().with_writer(service::Journal)).init();
+    }
+    handle
+}
+
+/// What is logged: `info`, or `info,obnovad::runner=debug`.
+fn wanted(settings: &Settings) -> Targets {
     let asked = std::env::var("OBNOVA_LOG").ok().or_else(|| settings.log.clone());
     let filter = asked.and_then(|asked| asked.parse::<Targets>().ok());
-    let filter = filter.unwrap_or_else(|| Targets::new().with_default(Level::INFO).with_target("zbus", Level::WARN));
-    // systemd writes the time beside each line.
-    let timed = std::env::var_os("JOURNAL_STREAM").is_none();
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    let registry = tracing_subscriber::registry().with(filter);
-    if timed { registry.with(lines).init() } else { registry.with(lines.without_time()).init() }
+    filter.unwrap_or_else(|| Targets::new().with_default(Level::INFO).with_target("zbus", Level::WARN))
 }

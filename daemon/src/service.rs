@@ -1,5 +1,6 @@
-//! What systemd is told: ready, stopping, one line of status, and the watchdog's ping.
+//! What systemd is told: ready, stopping, one line of status, the watchdog's ping, and the priority of each line of the log.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,50 @@ use obnova_text::{Advice, Text};
 use sd_notify::NotifyState;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::bus::{Desk, views};
 
 /// How long changes are gathered before the status line is said anew.
 const GATHER: Duration = Duration::from_millis(200);
+
+/// Standard error where systemd reads it: each line begins with its priority (sd-daemon(3)).
+#[derive(Clone, Copy, Debug)]
+pub struct Journal;
+
+/// A line for systemd's journal.
+#[derive(Debug)]
+pub struct Line(u8);
+
+impl<'a> MakeWriter<'a> for Journal {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line(6)
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Line {
+        Line(match *metadata.level() {
+            Level::ERROR => 3,
+            Level::WARN => 4,
+            Level::INFO => 6,
+            Level::DEBUG | Level::TRACE => 7,
+        })
+    }
+}
+
+impl io::Write for Line {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let whole = [format!("<{}>", self.0).as_bytes(), line].concat();
+        io::stderr().write_all(&whole)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
 
 /// Everything is served.
 pub fn ready() {

@@ -10,6 +10,7 @@ use obnova_core::world::{Condition, Sight};
 use obnova_core::{Place, Problem, Scheme, World};
 use tokio::sync::mpsc;
 
+use crate::cards::Cards;
 use crate::config::Settings;
 use crate::credentials::Credentials;
 use crate::engine::Engine;
@@ -69,6 +70,7 @@ impl Machine {
 pub(crate) struct Watching {
     engine: Engine,
     surveyor: Surveyor,
+    cards: Cards,
     keyring: Keyring,
     credentials: Credentials,
     machine: Machine,
@@ -82,11 +84,12 @@ impl Watching {
     pub(crate) fn new(
         engine: Engine,
         surveyor: Surveyor,
+        cards: Cards,
         keyring: Keyring,
         credentials: Credentials,
         machine: Machine,
     ) -> Self {
-        Self { engine, surveyor, keyring, credentials, machine, usual: BTreeSet::new(), closed: BTreeSet::new() }
+        Self { engine, surveyor, cards, keyring, credentials, machine, usual: BTreeSet::new(), closed: BTreeSet::new() }
     }
 
     /// Looks into all places, then listens for what changes in them and in the configuration.
@@ -221,8 +224,9 @@ impl Watching {
     }
 
     /// Takes up what the configuration says when it is read anew. A place that it does not name any more stays watched.
-    async fn reload(&mut self, Configured { settings, programmes }: Configured) -> Result<(), Problem> {
+    async fn reload(&mut self, Configured { settings, programmes, modules }: Configured) -> Result<(), Problem> {
         self.engine.reprogramme(programmes).await?;
+        self.cards.remodule(modules);
         self.credentials.rename(settings.credentials);
         self.name_what_opens().await?;
         let named = settings.watch.clone();

@@ -35,6 +35,15 @@ async fn a_changed_configuration_is_taken_up_while_the_daemon_runs() {
     daemon.signal(Signal::HUP);
     scene.item("Anna by another programme", |item| item.programme.as_deref() == Some("server")).await;
     assert_eq!(scene.items().await.len(), 1, "it is the same certificate");
+
+    // The level of the log, and modules.
+    assert!(!daemon.log().contains("DEBUG"), "{}", daemon.log());
+    let text = "modules = [{ path = \"/nowhere/card.so\" }]\n[log]\nlevel = \"debug\"\n";
+    std::fs::write(directory.join("obnova.toml"), text).expect("written");
+    daemon.signal(Signal::HUP);
+    let tried = async || scene.obnova(&["doctor"]).await.out.contains("/nowhere/card.so").then_some(());
+    eventually("the new module is asked", tried).await;
+    eventually("more is logged", async || daemon.log().contains("DEBUG").then_some(())).await;
     assert_eq!(daemon.pid(), pid);
     assert!(daemon.stop().await.success(), "{}", daemon.log());
 }

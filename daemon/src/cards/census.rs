@@ -66,7 +66,7 @@ impl Cards {
             }
         }
         let mut tokens: Vec<Card> = Vec::new();
-        for module in self.modules.iter() {
+        for module in self.modules().iter() {
             let failed = match self.tokens_of(module).await {
                 Ok(shown) => {
                     add_new(&mut tokens, shown);

@@ -1,6 +1,7 @@
 //! Hears from PKCS#11 modules that tokens came or went, where no card service tells: modules whose slots are no readers of it. Looks
 //! at no token, and asks no module twice at a time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -18,19 +19,24 @@ pub(super) struct Slots {
     tell: mpsc::Sender<()>,
     told: mpsc::Receiver<()>,
     listeners: JoinSet<()>,
+    /// Those that are listened to.
+    modules: Arc<[Module]>,
 }
 
 impl Slots {
     /// Nobody listens yet.
     pub(super) fn new() -> Self {
         let (tell, told) = mpsc::channel(1);
-        Self { tell, told, listeners: JoinSet::new() }
+        Self { tell, told, listeners: JoinSet::new(), modules: Arc::default() }
     }
 
-    /// Begins to listen to every module, unless that has begun.
+    /// Begins to listen to every module, unless that has begun with these.
     pub(super) fn listen(&mut self, cards: &Cards) {
-        if self.listeners.is_empty() {
-            for module in cards.modules.iter() {
+        let modules = cards.modules();
+        if self.listeners.is_empty() || modules != self.modules {
+            self.cease();
+            self.modules = modules;
+            for module in self.modules.iter() {
                 self.listeners.spawn(listen(cards.clone(), module.clone(), self.tell.clone()));
             }
         }
