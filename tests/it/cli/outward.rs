@@ -65,6 +65,12 @@ async fn what_exists_is_taken_over() {
     insta::assert_snapshot!(text);
     assert_eq!(daemon.state().calls, ["adopt a1a1a1a1a1a1a1a1 to p12:/home/anna/neu.p12"]);
     let (daemon, connection) = everything().await;
+    daemon.plays(|run| async move {
+        run.has_done(1).await;
+        run.ends("done", "/home/anna/neu.p12").await;
+    });
+    insta::assert_snapshot!(run(&connection, "adopt anna /home/anna/neu.p12 --json").await.shown());
+    let (daemon, connection) = everything().await;
     daemon.plays(|run| async move { run.ends("superseded", "").await });
     let overtaken = run(&connection, "renew anna --wait").await;
     assert_eq!(overtaken.ending, Ending::Done);

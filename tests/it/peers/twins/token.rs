@@ -3,7 +3,7 @@
 use obnova_api::Options;
 use obnova_tests::token::{PIN, SoftToken, configuration};
 use obnova_tests::twins::{CardAuthority, Use};
-use obnova_tests::{Agent, KeyKind, News, Scene, eventually};
+use obnova_tests::{Agent, Answer, KeyKind, News, Scene, eventually};
 use openssl::hash::MessageDigest;
 use openssl::sign::Verifier;
 use openssl::x509::X509;
@@ -99,6 +99,53 @@ async fn twins_are_renewed_beside_the_old_pair() {
     }
     always.sort_unstable();
     assert_eq!(always, [false, true], "the qualified one asks each time, as the old one does");
+}
+
+/// A configuration in which this credential is the token's PIN, as systemd hands it over.
+fn handed_over(scene: &Scene, token: &SoftToken, pin: &str) -> tokio::process::Command {
+    let directory = scene.home().join("credentials");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    std::fs::write(directory.join("pin"), pin).expect("written");
+    let text = format!("credentials = [{{ place = \"{}\", name = \"pin\" }}]\n{}", token.place(), token.configuration());
+    let mut command = configured(scene, "card-twins", &text);
+    command.env("CREDENTIALS_DIRECTORY", directory);
+    command
+}
+
+#[tokio::test]
+async fn a_pin_that_is_handed_over_is_typed_by_nobody() {
+    let token = pair(20);
+    let scene = Scene::set().await;
+    let _daemon = scene.start_as(handed_over(&scene, &token, PIN)).await;
+    scene.obnova(&["watch", &token.place()]).await.ends(0);
+    scene.obnova_answering("consent=renewal:yes\n", &["renew", "Anna Novak", "--wait"]).await.ends(0);
+    assert_eq!(new_ids(&token).len(), 2);
+}
+
+#[tokio::test]
+async fn a_wrong_pin_that_is_handed_over_is_tried_once_and_told() {
+    let token = pair(20);
+    let scene = Scene::set().await;
+    let _daemon = scene.start_as(handed_over(&scene, &token, "87654321")).await;
+    scene.obnova(&["watch", &token.place()]).await.ends(0);
+    let agent = Agent::on(&scene.bus, |asked, _| {
+        std::future::ready(if asked == obnova_tests::Asked::Consent { Answer::Yes } else { Answer::Refuse })
+    })
+    .await;
+    agent.register(false).await;
+    let item = scene.item("the pair", |item| item.kind == "identity").await;
+    agent.manager().await.act(&item.id, "renew", &Options::default()).await.expect("begun");
+    // Whoever is there is asked for the right one, and may refuse.
+    eventually("the PIN is asked for", async || (agent.secrets_asked() == 1).then_some(())).await;
+    let waits = |item: &obnova_api::ItemView| item.kind == "renewal" && item.state == "waiting";
+    assert_eq!(scene.item("it waits", waits).await.problem.expect("why").kind, "refused");
+    agent.leave().await;
+    // Where nobody is there, it is told whose fault it is.
+    scene.obnova(&["resume", "Anna Novak"]).await.ends(0);
+    let wrong = |item: &obnova_api::ItemView| item.problem.as_ref().is_some_and(|problem| problem.kind == "wrong-credential");
+    scene.item("the credential is told of", |item| item.kind == "renewal" && wrong(item)).await;
+    assert!(token.opens(PIN), "it is not blocked");
+    assert_eq!(new_ids(&token), Vec::<String>::new());
 }
 
 /// What happens once for both, and what for each.
