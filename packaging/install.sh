@@ -24,7 +24,9 @@ put() {
 for program in obnovad obnova obnova-tray; do
     install -D -m 755 "$OBNOVA_PROGRAMS/$program" "$TARGET/bin/$program"
 done
-install -D -m 755 "$OBNOVA_PROGRAMS/obnova-helper" "$TARGET/libexec/obnova/obnova-helper"
+for program in obnova-helper obnova-courier; do
+    install -D -m 755 "$OBNOVA_PROGRAMS/$program" "$TARGET/libexec/obnova/$program"
+done
 put 644 systemd/user/obnovad.service "$TARGET/lib/systemd/user/obnovad.service"
 put 644 systemd/user/obnova-tray.service "$TARGET/lib/systemd/user/obnova-tray.service"
 put 644 packaging/dbus/org.obnova.Daemon1.service "$TARGET/share/dbus-1/services/org.obnova.Daemon1.service"

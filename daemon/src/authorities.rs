@@ -9,11 +9,11 @@ use obnova_core::programme::Remote;
 pub mod answers;
 mod https;
 pub mod name;
-mod network;
 pub mod self_signed;
 pub mod signed_request;
 pub mod simulated;
 
+use crate::courier::Courier;
 use crate::shares::{self, Whose};
 use simulated::{Refusal, Rules, Simulated};
 
@@ -31,7 +31,12 @@ pub(crate) enum Issuer<'run> {
         now: DateTime<Utc>,
     },
     /// One that takes signed requests over HTTPS.
-    SignedRequest(Remote),
+    SignedRequest {
+        /// It.
+        remote: Remote,
+        /// Who goes there.
+        courier: &'run Courier,
+    },
 }
 
 /// What came of sending the requests.
@@ -94,7 +99,7 @@ impl Issuer<'_> {
     pub(crate) fn tells_orders(&self) -> bool {
         match self {
             Self::Oneself | Self::Simulated { .. } => true,
-            Self::SignedRequest(remote) => remote.orders.is_some(),
+            Self::SignedRequest { remote, .. } => remote.orders.is_some(),
         }
     }
 
@@ -106,7 +111,9 @@ impl Issuer<'_> {
                 let order = theirs(authority.submit(messages, *rules, *now)).await.map_err(Failed::maybe)?;
                 Ok(Submitted { order, issued: Vec::new() })
             }
-            Self::SignedRequest(remote) => shares::spent(Whose::Authority, https::submit(remote, messages)).await,
+            Self::SignedRequest { remote, courier } => {
+                shares::spent(Whose::Authority, https::submit(courier, remote, messages)).await
+            }
         }
     }
 
@@ -115,7 +122,9 @@ impl Issuer<'_> {
         match self {
             Self::Oneself => Err(nobody()),
             Self::Simulated { authority, .. } => theirs(authority.order_of(messages)).await,
-            Self::SignedRequest(remote) => shares::spent(Whose::Authority, https::order_of(remote, messages)).await,
+            Self::SignedRequest { remote, courier } => {
+                shares::spent(Whose::Authority, https::order_of(courier, remote, messages)).await
+            }
         }
     }
 
@@ -128,7 +137,9 @@ impl Issuer<'_> {
             } else {
                 Progress::Waits(Problem::NotYetIssued { order: order.to_owned() })
             }),
-            Self::SignedRequest(remote) => shares::spent(Whose::Authority, https::progress(remote, order)).await,
+            Self::SignedRequest { remote, courier } => {
+                shares::spent(Whose::Authority, https::progress(courier, remote, order)).await
+            }
         }
     }
 
@@ -137,7 +148,7 @@ impl Issuer<'_> {
         match self {
             Self::Oneself => Err(nobody()),
             Self::Simulated { authority, .. } => theirs(authority.fetch(order)).await,
-            Self::SignedRequest(_) => match self.progress(order).await? {
+            Self::SignedRequest { .. } => match self.progress(order).await? {
                 Progress::Issued(certificates) => Ok(certificates),
                 Progress::Waits(problem) => Err(problem),
             },
@@ -149,7 +160,7 @@ impl Issuer<'_> {
         match self {
             Self::Oneself => Ok(Trust::Issuer(certificate.to_vec())),
             Self::Simulated { authority, .. } => theirs(authority.ca()).await.map(Trust::Issuer),
-            Self::SignedRequest(remote) => Ok(Trust::Anchors(remote.anchors.ders().to_vec())),
+            Self::SignedRequest { remote, .. } => Ok(Trust::Anchors(remote.anchors.ders().to_vec())),
         }
     }
 }

@@ -10,6 +10,7 @@ use zbus::Connection;
 use zbus::object_server::SignalEmitter;
 
 use crate::cards::Cards;
+use crate::courier::Courier;
 use crate::credentials::Credentials;
 use crate::engine::{Engine, Publication};
 use crate::helper::Helper;
@@ -57,8 +58,10 @@ pub struct Desk {
     pub herald: Herald,
     /// Who looks into the places.
     pub surveyor: Surveyor,
-    /// Who reads mails.
-    pub mail: Arc<crate::mail::Reader>,
+    /// Who opens mails.
+    pub courier: Courier,
+    /// The servers whose Authentication-Results the person trusts, in lower case.
+    pub mail_servers: Arc<[String]>,
     /// Who can be asked.
     pub agents: Arc<Agents>,
     /// Whose items these are.

@@ -4,9 +4,8 @@
 pub mod protocol;
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -14,20 +13,18 @@ use obnova_core::Place;
 use obnova_core::card::Card;
 use obnova_secret::Secret;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixStream;
-use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::cards::modules::Module;
 use crate::cards::secrets::Secrets;
 use crate::cards::step::{CardAnswer, CardError, CardStep};
+use crate::companions::{Companion, is_hang_up};
 use crate::shares::{self, Whose};
+use protocol::Request;
 pub use protocol::{
     Bytes, Challenge, FilePath, Format, HelperError, InspectedKey, Issued, KeyAlgorithm, Opened, OpenedCertificate, Product,
     Replacement, Sha256, Validity,
 };
-use protocol::{MAX_FRAME, Request};
 
 /// How long most operations may take: reading and writing small files, a few signatures, and key derivation as slow as the
 /// maker of a file wanted it.
@@ -42,9 +39,6 @@ const PAD_DEADLINE: Duration = Duration::from_mins(2);
 /// How long one that listens to a module may do so.
 const LISTENING_DEADLINE: Duration = Duration::from_hours(24 * 365);
 
-/// How long a killed helper may take to disappear. Longer only if it hangs inside the kernel, on a dead network share.
-const REAP_DEADLINE: Duration = Duration::from_secs(5);
-
 /// The means of starting obnova-helper. Every method starts one process and ends with its end.
 ///
 /// The helper dies with the *thread* that started it: call these from the main thread's runtime. A future that is dropped
@@ -58,11 +52,6 @@ pub struct Helper {
 }
 
 impl Helper {
-    /// The helper that is installed in the directory of the running program.
-    pub fn beside_current_exe() -> io::Result<Self> {
-        Ok(Self::at(std::env::current_exe()?.with_file_name("obnova-helper")))
-    }
-
     /// The helper at a given path.
     pub fn at(program: impl Into<PathBuf>) -> Self {
         Self {
@@ -275,24 +264,17 @@ impl Helper {
         debug_assert_eq!(request.secrets(), secrets.len());
         let deadline = self.deadline_of(request);
         let request = serde_json::to_vec(request).map_err(|error| HelperError::Exchange(error.into()))?;
-        let (mut child, mut socket) =
-            self.start(module).map_err(|source| HelperError::Start { program: self.program.clone(), source })?;
-        match timeout(deadline, exchange(&mut socket, &request, secrets)).await {
-            Err(_) => {
-                end(&mut child).await?;
-                Err(HelperError::Deadline { after: deadline })
-            }
-            Ok(Err(error)) if is_hang_up(&error) => Err(HelperError::Crashed { status: end(&mut child).await? }),
-            Ok(Err(error)) => {
-                end(&mut child).await?;
-                Err(HelperError::Exchange(error))
-            }
-            Ok(Ok(answer)) => {
-                // It has nothing left to do; killing it while it exits loses nothing.
-                end(&mut child).await?;
-                serde_json::from_slice::<Result<T, HelperError>>(&answer)
-                    .map_err(|error| HelperError::Exchange(error.into()))?
-            }
+        let started = self.start(module);
+        let mut helper = started.map_err(|source| HelperError::Start { program: self.program.clone(), source })?;
+        let answered = timeout(deadline, exchange(&mut helper, &request, secrets)).await;
+        // Once it has answered, it has nothing left to do: killing it while it exits loses nothing.
+        let status = helper.end().await.map_err(HelperError::Exchange)?;
+        match answered {
+            Err(_) => Err(HelperError::Deadline { after: deadline }),
+            Ok(Err(error)) if is_hang_up(&error) => Err(HelperError::Crashed { status }),
+            Ok(Err(error)) => Err(HelperError::Exchange(error)),
+            Ok(Ok(answer)) => serde_json::from_slice::<Result<T, HelperError>>(&answer)
+                .map_err(|error| HelperError::Exchange(error.into()))?,
         }
     }
 
@@ -307,60 +289,19 @@ impl Helper {
     }
 
     /// Starts it with no environment but a module's.
-    fn start(&self, module: Option<&Module>) -> io::Result<(Child, UnixStream)> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let socket = UnixStream::from_std(ours)?;
-        let mut command = Command::new(&self.program);
-        command.env_clear().stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).kill_on_drop(true);
-        if let Some(module) = module {
+    fn start(&self, module: Option<&Module>) -> io::Result<Companion> {
+        match module {
             // What a module says on standard error may hold anything, a PIN too: it is not for our log.
-            command.envs(&module.environment).stderr(Stdio::null());
+            Some(module) => Companion::start(&self.program, &module.environment, Stdio::null()),
+            None => Companion::start(&self.program, [("", ""); 0], Stdio::inherit()),
         }
-        Ok((command.spawn()?, socket))
     }
 }
 
-async fn exchange(socket: &mut UnixStream, request: &[u8], secrets: &[&Secret]) -> io::Result<Vec<u8>> {
-    send(socket, request).await?;
+async fn exchange(helper: &mut Companion, request: &[u8], secrets: &[&Secret]) -> io::Result<Vec<u8>> {
+    helper.send(request).await?;
     for secret in secrets {
-        send(socket, secret.expose()).await?;
+        helper.send(secret.expose()).await?;
     }
-    let mut length = [0; 4];
-    socket.read_exact(&mut length).await?;
-    let length = u32::from_le_bytes(length) as usize;
-    if length > MAX_FRAME {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is too long"));
-    }
-    let mut answer = vec![0; length];
-    socket.read_exact(&mut answer).await?;
-    Ok(answer)
-}
-
-/// Nothing is buffered on the way: the bytes of a secret go from its page to the kernel.
-async fn send(socket: &mut UnixStream, frame: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(frame.len())
-        .ok()
-        .filter(|_| frame.len() <= MAX_FRAME)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the request is too long"))?;
-    socket.write_all(&length.to_le_bytes()).await?;
-    socket.write_all(frame).await
-}
-
-/// Whether the other end went away, as opposed to saying something wrong.
-fn is_hang_up(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
-}
-
-/// Kills the helper, if it is still there, and reaps it.
-async fn end(child: &mut Child) -> Result<ExitStatus, HelperError> {
-    let reap = async {
-        child.start_kill()?;
-        child.wait().await
-    };
-    timeout(REAP_DEADLINE, reap)
-        .await
-        .map_err(|_| HelperError::Exchange(io::ErrorKind::TimedOut.into()))?
-        .map_err(HelperError::Exchange)
+    helper.receive().await
 }

@@ -4,8 +4,10 @@ pub mod authorities;
 pub mod bus;
 pub mod cards;
 pub mod clock;
+pub mod companions;
 pub mod config;
 mod consumers;
+pub mod courier;
 pub mod credentials;
 pub mod engine;
 pub mod executables;
@@ -14,6 +16,7 @@ pub mod herald;
 pub mod journal;
 pub mod keyring;
 pub mod mail;
+pub mod network;
 mod opening;
 pub mod programmes;
 mod random;
@@ -49,6 +52,7 @@ use cards::modules::Module;
 use cards::readers::{ReaderEvent, Readers};
 use clock::Clock;
 use config::Settings;
+use courier::Courier;
 use credentials::Credentials;
 use engine::{Engine, EngineError, Loaded};
 use helper::Helper;
@@ -75,8 +79,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Who touches keys.
     pub helper: Helper,
-    /// Who is asked about the signatures of mails.
-    pub resolver: mail::Resolver,
+    /// Who speaks with the network and opens mails.
+    pub courier: Courier,
     /// The readers and what happens at them; `None`: this daemon uses none.
     pub readers: Option<(Readers, mpsc::UnboundedReceiver<ReaderEvent>)>,
     /// The PKCS#11 modules that may show tokens.
@@ -197,6 +201,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         cards: cards.clone(),
         simulated: Simulated::at(parts.state_dir.join("simulated-authority"), parts.helper.clone()),
         helper: parts.helper.clone(),
+        courier: parts.courier.clone(),
         agents: Arc::clone(&agents),
         surveyor: surveyor.clone(),
         clock: parts.clock,
@@ -212,7 +217,8 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         credentials: credentials.clone(),
         herald: Herald::new(parts.notify, engine.clone(), parts.household.clone()),
         agents,
-        mail: Arc::new(mail::Reader::new(parts.resolver, parts.settings.mail.servers.clone())),
+        courier: parts.courier,
+        mail_servers: parts.settings.mail.servers.clone().into(),
         household: parts.household,
         admission: parts.admission,
     };

@@ -1,5 +1,5 @@
 //! From the bytes of a mail to the facts that `obnova_core::mail` judges. Owns what is asked of parsers, of the domain name system, and
-//! the bounds on each; where mails come from, and what a fact means, is not decided here.
+//! the bounds on each; where mails come from, and what a fact means, is not decided here. Runs in obnova-courier.
 //!
 //! Nothing is built or resolved until somebody reads a mail. Each step takes time and memory in proportion to the mail's length,
 //! and the domain name system is asked a bounded number of times, for a bounded time.
@@ -18,6 +18,8 @@ mod text;
 
 pub use resolver::{Resolver, Unanswered};
 
+use crate::courier::protocol::Unread;
+
 /// The longest mail that is read, in bytes. Those of authorities have some dozen kilobytes.
 pub const LONGEST: usize = 2 * 1024 * 1024;
 
@@ -26,36 +28,6 @@ const LONGEST_HEADERS: usize = 64 * 1024;
 
 /// How many addresses of one header are looked at.
 const MOST_ADDRESSES: usize = 32;
-
-/// Who reads mails: whom it asks about them, and whom the person trusts to have verified them.
-pub struct Reader {
-    resolver: Resolver,
-    /// The servers whose Authentication-Results count, in lower case.
-    pub servers: Vec<String>,
-}
-
-impl Reader {
-    /// One that asks this resolver and believes these servers.
-    pub fn new(resolver: Resolver, servers: Vec<String>) -> Self {
-        Self { resolver, servers }
-    }
-
-    /// Finds out what there is to know about a mail that came at `arrived`.
-    pub async fn facts(&self, bytes: &[u8], arrived: DateTime<Utc>) -> Result<Facts, Unread> {
-        read(bytes, arrived, &self.resolver).await
-    }
-}
-
-/// Why there are no facts about a mail.
-#[derive(Debug, thiserror::Error)]
-pub enum Unread {
-    /// It is longer than [`LONGEST`].
-    #[error("{0} bytes are more than a mail may have that is read")]
-    TooLong(usize),
-    /// It has no headers.
-    #[error("it has no headers")]
-    NoMail,
-}
 
 /// Finds out what there is to know about a mail that came at `arrived`.
 pub async fn read(bytes: &[u8], arrived: DateTime<Utc>, resolver: &Resolver) -> Result<Facts, Unread> {
@@ -99,7 +71,7 @@ pub async fn read(bytes: &[u8], arrived: DateTime<Utc>, resolver: &Resolver) -> 
         stamp: stamp(&message),
         text: read.text,
         links: read.links,
-        malformed,
+        malformed: malformed.map(str::to_owned),
     })
 }
 

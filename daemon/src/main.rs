@@ -10,11 +10,13 @@ use obnova_core::Programme;
 use obnovad::bus::admission::Admission;
 use obnovad::cards::{modules, readers::Readers};
 use obnovad::clock::{Clock, SystemClock};
+use obnovad::companions::program;
 use obnovad::config::{self, Settings};
+use obnovad::courier::Courier;
+use obnovad::courier::protocol::Names;
 use obnovad::credentials::Credentials;
 use obnovad::helper::Helper;
 use obnovad::keyring::Keyring;
-use obnovad::mail::Resolver;
 use obnovad::rehearsal::{RehearsalError, Stage};
 use obnovad::scope::Scope;
 use obnovad::watching::Machine;
@@ -167,11 +169,11 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
             connection,
             bus_name: Some(obnova_api::BUS_NAME),
             state_dir,
-            resolver: Resolver::new(settings.mail.resolver),
+            courier: Courier::at(program("obnova-courier")?, Names::of(settings.mail.resolver)),
             settings,
             programmes,
             clock: Arc::new(SystemClock::new()?),
-            helper: Helper::at(helper_program()?),
+            helper: Helper::at(program("obnova-helper")?),
             readers: if scope.has_cards() { Some(Readers::start().context("readers cannot be watched")?) } else { None },
             modules,
             household: scope.household(),
@@ -194,7 +196,7 @@ fn rehearse(name: &str, programmes: Vec<Programme>) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         // Ctrl-C at the terminal is meant for whoever has started this, who then leaves.
         let _interrupts = signal(SignalKind::interrupt())?;
-        let helper = Helper::at(helper_program()?);
+        let helper = Helper::at(program("obnova-helper")?);
         let clock = SystemClock::new()?;
         let stage = Stage::set(&std::env::temp_dir(), name, programmes, &helper, clock.now().to_utc()).await?;
         let parts = Parts {
@@ -207,8 +209,7 @@ fn rehearse(name: &str, programmes: Vec<Programme>) -> anyhow::Result<()> {
             programmes: vec![stage.programme.clone()],
             clock: Arc::new(clock),
             helper,
-            // No mail belongs to a rehearsal.
-            resolver: Resolver::new(Settings::default().mail.resolver),
+            courier: Courier::at(program("obnova-courier")?, Names::default()),
             readers: None,
             modules: Vec::new(),
             household: Scope::User.household(),
@@ -250,14 +251,6 @@ async fn at_hang_up(
         }
         service::ready();
     }
-}
-
-/// obnova-helper beside this program, or where it is installed.
-fn helper_program() -> anyhow::Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let places = [own.with_file_name("obnova-helper"), own.with_file_name("../libexec/obnova/obnova-helper")];
-    let found = places.iter().find(|place| place.exists()).cloned();
-    found.with_context(|| format!("obnova-helper is neither at {} nor at {}", places[0].display(), places[1].display()))
 }
 
 /// Has what is logged written to standard error; what it gives says anew how much that is.

@@ -20,6 +20,7 @@ use crate::authorities::simulated::Simulated;
 use crate::bus::agents::{Agents, Requester};
 use crate::cards::Cards;
 use crate::clock::Clock;
+use crate::courier::Courier;
 use crate::credentials::Credentials;
 use crate::engine::Engine;
 use crate::helper::Helper;
@@ -48,6 +49,8 @@ pub struct Tools {
     pub keyring: Keyring,
     /// What opens without a question.
     pub credentials: Credentials,
+    /// Speaks with authorities in the network.
+    pub courier: Courier,
     /// Reaches cards and tokens.
     pub cards: Cards,
     /// Issues what rehearsals ask for.

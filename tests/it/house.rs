@@ -2,6 +2,7 @@
 //! one crate, and the shape of source files. Each rule is a function from sources to findings, and is shown a source that breaks it.
 
 mod arrows;
+mod outside;
 mod purity;
 mod sentences;
 mod shape;

@@ -13,6 +13,8 @@ use obnovad::bus::admission::Admission;
 use obnovad::bus::views::Household;
 use obnovad::clock::SimulatedClock;
 use obnovad::config::Settings;
+use obnovad::courier::Courier;
+use obnovad::courier::protocol::Names;
 use obnovad::credentials::Credentials;
 use obnovad::helper::Helper;
 use obnovad::keyring::Keyring;
@@ -89,7 +91,7 @@ impl Inside {
             programmes: programme::built_in().expect("right programmes"),
             clock: Arc::new(clock.clone()),
             helper: Helper::at(program("obnova-helper")),
-            resolver: obnovad::mail::Resolver::of_zone([]),
+            courier: courier([]),
             readers: None,
             notify: None,
             machine: obnovad::watching::Machine::none(),
@@ -224,6 +226,11 @@ impl Inside {
         agent.register(notifies).await;
         agent
     }
+}
+
+/// A courier that finds these texts under these names, and asks nobody.
+pub(crate) fn courier(zone: impl IntoIterator<Item = (String, Vec<Vec<u8>>)>) -> Courier {
+    Courier::at(program("obnova-courier"), Names::zone(zone))
 }
 
 /// A clock at this real moment, from which the days of [`Recipe`] count, in the zone where it is ten o'clock in the morning.

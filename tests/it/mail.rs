@@ -16,6 +16,7 @@ use obnova_core::certificate::{KeyAlgorithm, Texts};
 use obnova_core::mail::{Facts, Kind, Letter, Letters};
 use obnova_core::{Certificate, Fingerprint, Programme};
 use obnova_tests::letter::{Mail, directory, published};
+use obnovad::courier::protocol::Names;
 use obnovad::mail::{Resolver, read};
 
 /// To whom the mails of the corpus are.
@@ -112,7 +113,7 @@ fn zone() -> Vec<(String, String)> {
 }
 
 static RESOLVER: LazyLock<Resolver> =
-    LazyLock::new(|| Resolver::of_zone(zone().into_iter().map(|(name, text)| (name, vec![text.into_bytes()]))));
+    LazyLock::new(|| Resolver::new(Names::zone(zone().into_iter().map(|(name, text)| (name, vec![text.into_bytes()])))));
 
 static PROGRAMME: LazyLock<Programme> = LazyLock::new(programme);
 

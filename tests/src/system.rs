@@ -53,7 +53,7 @@ impl SystemBus {
         let mut lines = BufReader::new(script.stdout.take().expect("a pipe")).lines();
         let line = lines.next_line().await.expect("read").expect("system-bus.sh says where the bus is");
         let said: HashMap<&str, &str> = line.split(' ').filter_map(|word| word.split_once('=')).collect();
-        for name in ["obnovad", "obnova-helper", "obnova"] {
+        for name in ["obnovad", "obnova-helper", "obnova-courier", "obnova"] {
             let copy = directory.path().join(name);
             std::fs::copy(program(name), &copy).expect("a program that others may run");
         }

@@ -55,7 +55,7 @@ impl Kind {
 }
 
 /// The headers that a signature must cover and that may stand in a mail but once (RFC 5322 section 3.6, RFC 2045).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Header {
     /// Who writes.
     From,
@@ -109,7 +109,7 @@ impl Header {
 }
 
 /// What was found out about a mail. It lives as long as the judgement takes: only a [`Letter`] is kept.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Facts {
     /// SHA-256 of the headers of [`Header::ALL`] and the body: the same for each copy, whatever servers write above.
     pub digest: Fingerprint,
@@ -134,11 +134,11 @@ pub struct Facts {
     /// Where its links lead, in their order.
     pub links: Vec<Link>,
     /// What is odd about how it is made: a word in kebab case.
-    pub malformed: Option<&'static str>,
+    pub malformed: Option<String>,
 }
 
 /// What headers say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heads {
     /// The addresses in From, in lower case.
     pub from: Vec<String>,
@@ -153,7 +153,7 @@ pub struct Heads {
 }
 
 /// A DKIM signature, and what came of verifying it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
     /// The domain that signs (`d=`), in lower case.
     pub domain: String,
@@ -174,7 +174,7 @@ pub struct Signature {
 }
 
 /// What came of verifying a signature.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// It is good.
     Pass,
@@ -185,7 +185,7 @@ pub enum Outcome {
 }
 
 /// How a signature was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Algorithm {
     /// rsa-sha256, with a key of so many bits.
     RsaSha256(u32),
@@ -196,7 +196,7 @@ pub enum Algorithm {
 }
 
 /// Whether a mail fulfils what the domain in From has published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Dmarc {
     /// Nothing is published, or it does not apply.
     None,
@@ -211,7 +211,7 @@ pub enum Dmarc {
 }
 
 /// An S/MIME signature that is the root of a mail.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seal {
     /// It is good. Whose it is, is another question.
     pub valid: bool,
@@ -226,7 +226,7 @@ pub struct Seal {
 }
 
 /// The topmost Authentication-Results.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// The server that wrote it (authserv-id), in lower case.
     pub server: String,
@@ -237,7 +237,7 @@ pub struct Stamp {
 }
 
 /// A link in a mail.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// What the person reads; where it stands in plain text, the target itself.
     pub text: String,

@@ -12,8 +12,10 @@ use chrono::Utc;
 use obnova_core::programme::{Address, Remote, Resend};
 use obnova_core::{Fingerprint, Problem};
 
-use super::network::{Answer, Call, ask};
 use super::{Failed, Progress, Submitted, answers};
+use crate::companions::Bytes;
+use crate::courier::Courier;
+use crate::courier::protocol::{Answer, Call};
 
 /// How soon a server is asked again that does not say when.
 const SOON: chrono::Duration = chrono::Duration::minutes(15);
@@ -51,11 +53,22 @@ impl Posted {
     }
 }
 
+/// Asks the authority's server at one of its addresses.
+fn call(remote: &Remote, to: &Address, posted: Option<Posted>) -> Call {
+    Call {
+        to: to.as_str().to_owned(),
+        host: to.host().to_owned(),
+        body: posted.map(|posted| (posted.media_type, Bytes(posted.body))),
+        anchors: remote.tls_anchors.ders().iter().cloned().map(Bytes).collect(),
+        seconds: remote.timeout_seconds,
+    }
+}
+
 /// Posts the messages, all of them or none.
-pub(super) async fn submit(remote: &Remote, messages: &[&[u8]]) -> Result<Submitted, Failed> {
+pub(super) async fn submit(courier: &Courier, remote: &Remote, messages: &[&[u8]]) -> Result<Submitted, Failed> {
     let posted = Posted::of(messages);
     let known = remote.orders.as_ref().map(|orders| posted.at(orders));
-    let answer = ask(remote, Call { to: remote.url.clone(), body: Some((posted.media_type, posted.body)) }).await;
+    let answer = courier.ask(call(remote, &remote.url, Some(posted))).await;
     let answer = answer.map_err(Failed::of)?;
     let named = answer
         .location
@@ -77,7 +90,7 @@ pub(super) async fn submit(remote: &Remote, messages: &[&[u8]]) -> Result<Submit
 
 /// The order of exactly these messages, if the server has one. [`Problem::MaybeSent`] where it cannot be asked, and the same bytes
 /// must not be sent again without being told so.
-pub(super) async fn order_of(remote: &Remote, messages: &[&[u8]]) -> Result<Option<String>, Problem> {
+pub(super) async fn order_of(courier: &Courier, remote: &Remote, messages: &[&[u8]]) -> Result<Option<String>, Problem> {
     let Some(orders) = &remote.orders else {
         return match remote.resend {
             Resend::Harmless => Ok(None),
@@ -85,7 +98,7 @@ pub(super) async fn order_of(remote: &Remote, messages: &[&[u8]]) -> Result<Opti
         };
     };
     let order = Posted::of(messages).at(orders);
-    let answer = ask(remote, Call { to: order.clone(), body: None }).await?;
+    let answer = courier.ask(call(remote, &order, None)).await?;
     Ok(match Meaning::of(remote, &answer)? {
         Meaning::Nothing => None,
         Meaning::Issued(_) | Meaning::Taken { .. } => Some(order.as_str().to_owned()),
@@ -93,10 +106,10 @@ pub(super) async fn order_of(remote: &Remote, messages: &[&[u8]]) -> Result<Opti
 }
 
 /// How far an order is.
-pub(super) async fn progress(remote: &Remote, order: &str) -> Result<Progress, Problem> {
+pub(super) async fn progress(courier: &Courier, remote: &Remote, order: &str) -> Result<Progress, Problem> {
     // What the journal says was checked when it was written; the programme may have another address since.
     let to = remote.url.resolve(order).ok_or_else(|| redirected(remote, order))?;
-    let answer = ask(remote, Call { to, body: None }).await?;
+    let answer = courier.ask(call(remote, &to, None)).await?;
     let host = remote.url.host().to_owned();
     match Meaning::of(remote, &answer)? {
         Meaning::Issued(certificates) => Ok(Progress::Issued(certificates)),

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd as Descriptor;
+use std::sync::Arc;
 
 use obnova_api::LetterView;
 use obnova_core::mail::{self, Facts, Letters};
@@ -11,13 +12,14 @@ use obnova_core::{Problem, Programme};
 use zbus::zvariant::OwnedFd;
 
 use super::{Desk, views};
-use crate::mail::{LONGEST, Unread};
+use crate::courier::protocol::Unread;
+use crate::mail::LONGEST;
 
 impl Desk {
     /// Reads a mail as if it had come now.
     pub(super) async fn read_mail(&self, name: &str, mail: OwnedFd) -> Result<Vec<LetterView>, Problem> {
         let facts = self.facts(name, mail).await?;
-        let servers = self.mail.servers.clone();
+        let servers = Arc::clone(&self.mail_servers);
         let digest = facts.digest;
         self.engine
             .write(move |world, now| {
@@ -48,7 +50,7 @@ impl Desk {
             return Err(Problem::ProgrammeSilent { path: file.to_owned() });
         }
         let facts = self.facts(name, mail).await?;
-        let letter = mail::judge(&facts, &programme, &Letters::default(), &self.mail.servers);
+        let letter = mail::judge(&facts, &programme, &Letters::default(), &self.mail_servers);
         Ok(letter.iter().map(|letter| views::judged(letter, &letter.by_itself())).collect())
     }
 
@@ -57,10 +59,11 @@ impl Desk {
         let bytes = tokio::task::spawn_blocking(move || content(mail.into(), &path)).await;
         let bytes = bytes.map_err(|error| Problem::Internal { detail: error.to_string() })??;
         let now = self.engine.read(|state| state.now().to_utc()).await?;
-        self.mail.facts(&bytes, now).await.map_err(|unread| match unread {
-            Unread::NoMail => Problem::NoMail { path: name.to_owned() },
-            Unread::TooLong(_) => too_large(name),
-        })
+        match self.courier.read(&bytes, now).await? {
+            Ok(facts) => Ok(*facts),
+            Err(Unread::NoMail) => Err(Problem::NoMail { path: name.to_owned() }),
+            Err(Unread::TooLong(_)) => Err(too_large(name)),
+        }
     }
 }
 

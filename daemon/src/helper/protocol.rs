@@ -1,12 +1,11 @@
 //! What the daemon and obnova-helper say to each other over their socket pair. Both ends share these types; neither the
 //! starting nor the doing is in here.
 //!
-//! A frame is a length (`u32`, little-endian) and so many bytes. The daemon sends one frame with a [`Request`] as JSON and
-//! one frame with the raw bytes of each secret that the request announces, in the order of its fields. The answer is one
-//! frame with `Result<T, HelperError>` as JSON, `T` being what the request's documentation names. Then the helper exits.
+//! The daemon sends one frame with a [`Request`] as JSON and one frame with the raw bytes of each secret that the request
+//! announces, in the order of its fields. The answer is one frame with `Result<T, HelperError>` as JSON, `T` being what the
+//! request's documentation names. Then the helper exits.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::io;
 use std::ops::Deref;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -20,9 +19,7 @@ use obnova_core::Place;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::cards::step::{CardError, CardStep};
-
-/// The longest frame in bytes that either side accepts, secrets excepted: they have [`obnova_secret::CAPACITY`].
-pub const MAX_FRAME: usize = 4 * 1024 * 1024;
+pub use crate::companions::Bytes;
 
 /// The largest file in bytes that the helper reads. The biggest PKCS#12 files in use have a few dozen kilobytes.
 pub const MAX_FILE: u64 = 1024 * 1024;
@@ -432,49 +429,6 @@ pub enum HelperError {
     Exchange(#[source] io::Error),
 }
 
-/// Bytes that travel as base64 (RFC 4648 §4). Shown by their number only.
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct Bytes(pub Vec<u8>);
-
-impl From<&[u8]> for Bytes {
-    fn from(bytes: &[u8]) -> Self {
-        Self(bytes.to_vec())
-    }
-}
-
-impl From<Vec<u8>> for Bytes {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes)
-    }
-}
-
-impl Deref for Bytes {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Bytes {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Bytes({})", self.0.len())
-    }
-}
-
-impl Serialize for Bytes {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&BASE64_STANDARD.encode(&self.0))
-    }
-}
-
-impl<'de> Deserialize<'de> for Bytes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        BASE64_STANDARD.decode(text).map(Self).map_err(serde::de::Error::custom)
-    }
-}
-
 /// A path, which on Linux is bytes and not always UTF-8; travels as base64.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FilePath(pub PathBuf);
@@ -526,10 +480,5 @@ mod tests {
         assert!(matches!(serde_json::from_str(&json), Ok(HelperError::TooLarge { limit: 7 })));
         let json = serde_json::to_string(&HelperError::Card(CardError::WrongPin { left: Some(2) })).expect("JSON");
         assert!(matches!(serde_json::from_str(&json), Ok(HelperError::Card(CardError::WrongPin { left: Some(2) }))), "{json}");
-    }
-
-    #[test]
-    fn bytes_are_not_shown() {
-        assert_eq!(format!("{:?}", Bytes::from(vec![1, 2, 3])), "Bytes(3)");
     }
 }

@@ -14,6 +14,9 @@ use mail_auth::hickory_resolver::proto::rr::{Name, RData};
 use mail_auth::hickory_resolver::system_conf::read_system_conf;
 use tokio::sync::OnceCell;
 
+use crate::companions::Bytes;
+use crate::courier::protocol::Names;
+
 /// How long one question may take.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -31,7 +34,7 @@ enum Source {
     /// A server: this one, or those that the system names. The connection is made when something is asked.
     Server(Option<SocketAddr>, Box<OnceCell<TokioResolver>>),
     /// These names and no others.
-    Zone(BTreeMap<String, Vec<Vec<u8>>>),
+    Zone(BTreeMap<String, Vec<Bytes>>),
 }
 
 /// Nobody could be asked, or nobody answered: it may be otherwise later.
@@ -40,15 +43,14 @@ enum Source {
 pub struct Unanswered(pub String);
 
 impl Resolver {
-    /// Asks `server`, or the servers that the system names.
-    pub fn new(server: Option<SocketAddr>) -> Self {
-        Self { source: Source::Server(server, Box::default()), verifier: OnceLock::new() }
-    }
-
-    /// Answers by itself: the texts under these names (without a dot at their end), and that there are no others.
-    pub fn of_zone(zone: impl IntoIterator<Item = (String, Vec<Vec<u8>>)>) -> Self {
-        let zone = zone.into_iter().map(|(name, texts)| (name.to_lowercase(), texts)).collect();
-        Self { source: Source::Zone(zone), verifier: OnceLock::new() }
+    /// Asks these.
+    pub fn new(names: Names) -> Self {
+        let source = match names {
+            Names::System => Source::Server(None, Box::default()),
+            Names::Server(server) => Source::Server(Some(server), Box::default()),
+            Names::Zone(zone) => Source::Zone(zone),
+        };
+        Self { source, verifier: OnceLock::new() }
     }
 
     /// What verifies signatures, made once: that takes as long as a hundred mails. `None` where it cannot be made.
@@ -65,7 +67,7 @@ impl Resolver {
     /// The texts under a name (RFC 1035 section 3.3.14), each in one piece; none if there are none.
     pub async fn texts(&self, name: &str) -> Result<Vec<Vec<u8>>, Unanswered> {
         match &self.source {
-            Source::Zone(zone) => Ok(zone.get(&name.to_lowercase()).cloned().unwrap_or_default()),
+            Source::Zone(zone) => Ok(zone.get(&name.to_lowercase()).into_iter().flatten().map(|text| text.to_vec()).collect()),
             Source::Server(server, resolver) => {
                 let resolver = resolver.get_or_try_init(|| async { build(*server) }).await.map_err(unanswered)?;
                 // A name that cannot be one has no texts.
@@ -117,7 +119,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_zone_answers_for_its_names_alone() {
-        let zone = Resolver::of_zone([("A.Example".to_owned(), vec![b"x".to_vec()])]);
+        let zone = Resolver::new(Names::zone([("A.Example".to_owned(), vec![b"x".to_vec()])]));
         assert_eq!(zone.texts("a.example").await, Ok(vec![b"x".to_vec()]));
         assert_eq!(zone.texts("b.example").await, Ok(vec![]));
     }
@@ -125,7 +127,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_is_silent_is_no_answer() {
         let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
-        let resolver = Resolver::new(Some(silent.local_addr().expect("an address")));
+        let resolver = Resolver::new(Names::Server(silent.local_addr().expect("an address")));
         resolver.texts("a.example").await.expect_err("nobody answers");
     }
 }

@@ -204,7 +204,7 @@ impl Ground<'_> {
                 rules: Rules { validity_days, pause },
                 now: self.tools.clock.now().to_utc(),
             },
-            Authority::SignedRequest(remote) => Issuer::SignedRequest(remote),
+            Authority::SignedRequest(remote) => Issuer::SignedRequest { remote, courier: &self.tools.courier },
         })
     }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use obnovad::companions::program;
 use obnovad::helper::protocol::HelperError;
 use obnovad::helper::{Helper, KeyAlgorithm};
 use rustix::process::{Pid, Signal, kill_process};
@@ -211,8 +212,9 @@ fn is_running(pid: Pid) -> bool {
 }
 
 #[test]
-fn a_helper_is_found_beside_the_program() {
-    let expected = std::env::current_exe().expect("path").with_file_name("obnova-helper");
-    let found = Helper::beside_current_exe().expect("path");
-    assert!(format!("{found:?}").contains(&format!("{expected:?}")), "{found:?}");
+fn a_companion_is_looked_for_beside_the_program_and_where_it_is_installed() {
+    let own = std::env::current_exe().expect("path");
+    assert_eq!(program(own.file_name().and_then(|name| name.to_str()).expect("a name")).expect("it is there"), own);
+    let absent = program("obnova-absent").expect_err("it is nowhere").to_string();
+    assert!(absent.contains("libexec/obnova/obnova-absent"), "{absent}");
 }

@@ -6,19 +6,18 @@ use obnova_api::dict::Dictionary;
 use obnova_core::programme;
 use obnova_tests::letter::{Dkim, Mail};
 use obnovad::clock::SimulatedClock;
-use obnovad::mail::Resolver;
 use tempfile::TempDir;
 use zbus::zvariant::OwnedFd;
 
 use super::genuine::TONGUES;
 use super::zone;
-use crate::inside::{Inside, clock, pem};
+use crate::inside::{Inside, clock, courier, pem};
 
 /// A daemon that knows the authorities of the corpus and asks its zone.
 async fn house(scratch: &TempDir, clock: &SimulatedClock) -> Inside {
     Inside::start_with(&scratch.path().join("state"), clock, |parts| {
         parts.programmes = [vec![super::programme()], programme::built_in().expect("right programmes")].concat();
-        parts.resolver = Resolver::of_zone(zone().into_iter().map(|(name, text)| (name, vec![text.into_bytes()])));
+        parts.courier = courier(zone().into_iter().map(|(name, text)| (name, vec![text.into_bytes()])));
     })
     .await
 }

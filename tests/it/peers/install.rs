@@ -17,6 +17,7 @@ const INSTALLED: &[(&str, u32)] = &[
     ("lib/systemd/user/obnovad.service", 0o644),
     ("lib/sysusers.d/obnova.conf", 0o644),
     ("libexec/obnova/obnova-helper", 0o755),
+    ("libexec/obnova/obnova-courier", 0o755),
     ("share/bash-completion/completions/obnova", 0o644),
     ("share/dbus-1/services/org.obnova.Daemon1.service", 0o644),
     ("share/dbus-1/system-services/org.obnova.Daemon1.service", 0o644),

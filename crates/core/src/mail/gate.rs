@@ -209,7 +209,7 @@ pub fn judge(facts: &Facts, programme: &Programme, past: &Letters, servers: &[St
     if past.is_replayed(facts) {
         reasons.push(Why::Replayed.alone());
     }
-    reasons.extend(facts.malformed.map(|detail| Why::Malformed.about(detail)));
+    reasons.extend(facts.malformed.as_deref().map(|detail| Why::Malformed.about(detail)));
     let standing = Standing::of(reasons);
     let trusted = standing == Standing::Trusted;
     Some(Letter {

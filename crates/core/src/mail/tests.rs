@@ -131,7 +131,7 @@ fn each_condition_is_asked() {
     assert_eq!(why(|mail| mail.heads.message_id = None), Why::HeaderMissing);
     assert_eq!(why(|mail| mail.arrived += Duration::days(4)), Why::DateOff);
     assert_eq!(why(|mail| mail.arrived -= Duration::days(4)), Why::DateOff);
-    assert_eq!(why(|mail| mail.malformed = Some("no-end")), Why::Malformed);
+    assert_eq!(why(|mail| mail.malformed = Some("no-end".into())), Why::Malformed);
     assert_eq!(why(|mail| mail.dmarc = Dmarc::Unresolved), Why::Unresolved);
     assert_eq!(why(|mail| mail.links[0].text = "https://www.other.test/".into()), Why::LinkDiffers);
     assert_eq!(why(|mail| mail.links[0].target.push_str("&next=https://x.test")), Why::LinkUnsafe);

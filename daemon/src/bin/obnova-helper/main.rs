@@ -12,13 +12,12 @@ mod seal;
 mod tokens;
 
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use obnova_secret::{CAPACITY, Secret, SecretError, WipingAllocator};
-use obnovad::helper::protocol::{HelperError, MAX_FRAME, Request};
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use obnovad::companions::{self, MAX_FRAME};
+use obnovad::helper::protocol::{HelperError, Request};
 use serde::Serialize;
 
 /// OpenSSL's Rust interface copies passwords to the heap; this leaves none behind.
@@ -38,26 +37,13 @@ fn main() -> ExitCode {
 
 fn serve() -> io::Result<()> {
     obnova_secret::process::harden()?;
-    let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    die_with_the_daemon(&socket)?;
+    let mut socket = companions::daemon()?;
     let request = read_frame(&mut socket)?;
     let answer = match read_request(&request, &mut socket) {
         Ok((request, secrets)) => answer(&request, secrets),
         Err(error) => Err(error),
     };
     write_frame(&mut socket, &serde_json::to_vec(&answer)?)
-}
-
-/// Asks the kernel for SIGKILL at the daemon's death, and makes sure that this did not come too late: the daemon is the one
-/// that made the socket pair, and must still be the parent.
-fn die_with_the_daemon(socket: &UnixStream) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    let daemon = rustix::net::sockopt::socket_peercred(socket)?.pid;
-    if getppid() == Some(daemon) {
-        Ok(())
-    } else {
-        Err(io::Error::other("it is started by obnovad, which is gone or never was"))
-    }
 }
 
 /// Does what is asked. The answer's type is the one that [`Request`] documents.

@@ -1,8 +1,5 @@
-//! One call to an authority's server over HTTPS, under a deadline, with bounded answers and whom to trust said explicitly. Follows no
-//! redirect and repeats nothing. What is asked, and what an answer means, is the protocols'.
-//!
-//! Each call has a thread, a runtime and a TLS configuration of its own, which end with it: a daemon that renews nothing pays nothing
-//! for them.
+//! One call to a server over HTTPS, under a deadline, with bounded answers and whom to trust said explicitly. Follows no redirect and
+//! repeats nothing. What is asked, and what an answer means, is the protocols' of the authorities. Runs in obnova-courier.
 
 use std::error::Error;
 use std::io;
@@ -11,64 +8,25 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use obnova_core::Problem;
-use obnova_core::programme::{Address, Remote};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, Response, redirect, retry};
 use rustls::pki_types::CertificateDer;
 use rustls::{AlertDescription, ClientConfig, RootCertStore};
-use tokio::sync::oneshot;
+
+use crate::companions::Bytes;
+use crate::courier::protocol::{Answer, Call};
 
 /// The longest answer in bytes that is read: dozens of certificates.
 const LONGEST: usize = 256 * 1024;
 
-/// What is asked of the server.
-#[derive(Debug)]
-pub(super) struct Call {
-    /// The address.
-    pub(super) to: Address,
-    /// What is sent, and its media type; `None` only asks.
-    pub(super) body: Option<(String, Vec<u8>)>,
-}
-
-/// What the server answered.
-#[derive(Debug)]
-pub(super) struct Answer {
-    /// The status (RFC 9110 section 15).
-    pub(super) status: u16,
-    /// Where it sends us.
-    pub(super) location: Option<String>,
-    /// When it may be asked again.
-    pub(super) again: Option<DateTime<Utc>>,
-    /// The content.
-    pub(super) body: Vec<u8>,
-}
-
-/// Asks, and waits for the answer. Dropped, the call is given up; what the server has received of it by then it has received.
-pub(super) async fn ask(remote: &Remote, call: Call) -> Result<Answer, Problem> {
-    let (tell, answer) = oneshot::channel();
-    let host = call.to.host().to_owned();
-    let deadline = Duration::from_secs(remote.timeout_seconds.into());
-    let config = tls(remote)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(internal)?;
-    let work = move || {
-        runtime.block_on(async {
-            let mut tell = tell;
-            let answered = tokio::select! {
-                answered = tokio::time::timeout(deadline, perform(config, call)) => answered,
-                // Nobody waits for it any more.
-                () = tell.closed() => return,
-            };
-            let answered = match answered {
-                Ok(answered) => answered.map_err(|error| error.told(host)),
-                Err(_) => Err(Problem::AuthoritySilent { host, seconds: deadline.as_secs().to_string() }),
-            };
-            let _nobody_waits = tell.send(answered);
-        });
-        // A name that is being looked up keeps nobody.
-        runtime.shutdown_background();
-    };
-    std::thread::Builder::new().name("authority".into()).spawn(work).map_err(internal)?;
-    answer.await.unwrap_or_else(|error| Err(internal(error)))
+/// Asks, and waits for the answer.
+pub async fn ask(call: Call) -> Result<Answer, Problem> {
+    let config = tls(&call.anchors)?;
+    let (host, seconds) = (call.host.clone(), call.seconds);
+    match tokio::time::timeout(Duration::from_secs(seconds.into()), perform(config, call)).await {
+        Ok(answered) => answered.map_err(|error| error.told(host)),
+        Err(_) => Err(Problem::AuthoritySilent { host, seconds: seconds.to_string() }),
+    }
 }
 
 /// Why there is no answer.
@@ -131,8 +89,8 @@ async fn perform(config: ClientConfig, call: Call) -> Result<Answer, CallError> 
         .pool_max_idle_per_host(0)
         .build()?;
     let request = match call.body {
-        Some((media_type, body)) => client.request(Method::POST, call.to.as_str()).header(CONTENT_TYPE, media_type).body(body),
-        None => client.request(Method::GET, call.to.as_str()),
+        Some((media_type, body)) => client.request(Method::POST, &call.to).header(CONTENT_TYPE, media_type).body(body.0),
+        None => client.request(Method::GET, &call.to),
     };
     let mut response = request.send().await?;
     let body = read(&mut response).await?;
@@ -141,7 +99,7 @@ async fn perform(config: ClientConfig, call: Call) -> Result<Answer, CallError> 
         status: response.status().as_u16(),
         location: text(headers, LOCATION.as_str()),
         again: text(headers, RETRY_AFTER.as_str()).and_then(|text| later(&text, Utc::now())),
-        body,
+        body: Bytes(body),
     })
 }
 
@@ -170,10 +128,10 @@ fn later(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     Some(now + chrono::Duration::seconds(seconds.clamp(1, LONGEST_WAIT)))
 }
 
-fn tls(remote: &Remote) -> Result<ClientConfig, Problem> {
+fn tls(anchors: &[Bytes]) -> Result<ClientConfig, Problem> {
     let mut roots = RootCertStore::empty();
-    for der in remote.tls_anchors.ders() {
-        roots.add(CertificateDer::from(der.as_slice())).map_err(internal)?;
+    for der in anchors {
+        roots.add(CertificateDer::from(&**der)).map_err(internal)?;
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
     let builder = builder.with_safe_default_protocol_versions().map_err(internal)?;

@@ -1,0 +1,112 @@
+//! What the daemon and obnova-courier say to each other over their socket pair. Both ends share these types; neither the starting
+//! nor the doing is in here.
+//!
+//! The daemon sends one frame with an [`Errand`] as JSON and, where the errand says so, one with bytes. The courier answers with one
+//! frame, a [`Report`] as JSON, and exits.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use chrono::{DateTime, Utc};
+use obnova_core::Problem;
+use obnova_core::mail::Facts;
+use serde::{Deserialize, Serialize};
+
+use crate::companions::Bytes;
+
+/// What the courier is sent for.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "errand", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Errand {
+    /// Asks a server over HTTPS. Answer: [`Report::Answered`].
+    Ask {
+        /// What.
+        call: Call,
+    },
+    /// Finds out about a mail, whose bytes follow in a frame. Answer: [`Report::Read`].
+    Read {
+        /// When it came.
+        arrived: DateTime<Utc>,
+        /// Who is asked about its signatures.
+        names: Names,
+    },
+}
+
+/// What the courier brings.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "report", content = "with", rename_all = "kebab-case")]
+pub enum Report {
+    /// The server's answer, or why there is none.
+    Answered(Result<Answer, Problem>),
+    /// What there is to know about a mail, or why there is nothing.
+    Read(Result<Box<Facts>, Unread>),
+    /// The errand was not understood: programs of different versions.
+    Refused(String),
+}
+
+/// What is asked of a server, and whom it must be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// The address.
+    pub to: String,
+    /// Host and port, as the person is told them.
+    pub host: String,
+    /// What is sent, and its media type; `None` only asks.
+    pub body: Option<(String, Bytes)>,
+    /// Who must have signed the chain of the server's certificate (DER).
+    pub anchors: Vec<Bytes>,
+    /// How many seconds it has.
+    pub seconds: u32,
+}
+
+/// What a server answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The status (RFC 9110 section 15).
+    pub status: u16,
+    /// Where it sends us.
+    pub location: Option<String>,
+    /// When it may be asked again.
+    pub again: Option<DateTime<Utc>>,
+    /// The content.
+    pub body: Bytes,
+}
+
+/// Who is asked what stands under a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Names {
+    /// The servers that the system names.
+    #[default]
+    System,
+    /// This server.
+    Server(SocketAddr),
+    /// Nobody: these texts stand under these names (in lower case, without a dot at their end), and there are no others.
+    Zone(BTreeMap<String, Vec<Bytes>>),
+}
+
+impl Names {
+    /// Those of this server, or else those that the system names.
+    pub fn of(server: Option<SocketAddr>) -> Self {
+        server.map_or(Self::System, Self::Server)
+    }
+
+    /// These texts under these names.
+    pub fn zone(texts: impl IntoIterator<Item = (String, Vec<Vec<u8>>)>) -> Self {
+        let bytes = |texts: Vec<Vec<u8>>| texts.into_iter().map(Bytes::from).collect();
+        Self::Zone(texts.into_iter().map(|(name, texts)| (name.to_lowercase(), bytes(texts))).collect())
+    }
+}
+
+/// Why there are no facts about a mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unread {
+    /// It is longer than one that is read may be.
+    #[error("{0} bytes are more than a mail may have that is read")]
+    TooLong(usize),
+    /// It has no headers.
+    #[error("it has no headers")]
+    NoMail,
+}
