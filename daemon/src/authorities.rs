@@ -4,9 +4,11 @@ use std::error::Error as _;
 
 use chrono::{DateTime, Utc};
 use obnova_core::Problem;
+use obnova_core::certificate::KeyAlgorithm;
 use obnova_core::programme::Remote;
 
 pub mod answers;
+pub(crate) mod est;
 mod https;
 pub mod name;
 pub mod self_signed;
@@ -37,6 +39,13 @@ pub(crate) enum Issuer<'run> {
         /// Who goes there.
         courier: &'run Courier,
     },
+    /// One that speaks EST. Its requests are sent by [`est::enrol`], during which the old key signs.
+    Est {
+        /// It.
+        remote: Remote,
+        /// Who goes there.
+        courier: &'run Courier,
+    },
 }
 
 /// What came of sending the requests.
@@ -56,7 +65,7 @@ pub(crate) struct Failed {
 }
 
 impl Failed {
-    fn before(problem: Problem) -> Self {
+    pub(crate) fn before(problem: Problem) -> Self {
         Self { problem, may_have_arrived: false }
     }
 
@@ -65,7 +74,7 @@ impl Failed {
     }
 
     /// By what a call's problem says of it.
-    fn of(problem: Problem) -> Self {
+    pub(crate) fn of(problem: Problem) -> Self {
         let before = match &problem {
             // It had no connection, or none that it trusted, or the server said that it did not take it.
             Problem::AuthorityUnreachable { .. } | Problem::AuthorityUntrusted { .. } | Problem::AuthorityRefused { .. } => {
@@ -100,13 +109,14 @@ impl Issuer<'_> {
         match self {
             Self::Oneself | Self::Simulated { .. } => true,
             Self::SignedRequest { remote, .. } => remote.orders.is_some(),
+            Self::Est { .. } => false,
         }
     }
 
     /// Sends the requests, all or none.
     pub(crate) async fn submit(&self, messages: &[&[u8]]) -> Result<Submitted, Failed> {
         match self {
-            Self::Oneself => Err(Failed::before(nobody())),
+            Self::Oneself | Self::Est { .. } => Err(Failed::before(nobody())),
             Self::Simulated { authority, rules, now } => {
                 let order = theirs(authority.submit(messages, *rules, *now)).await.map_err(Failed::maybe)?;
                 Ok(Submitted { order, issued: Vec::new() })
@@ -125,13 +135,14 @@ impl Issuer<'_> {
             Self::SignedRequest { remote, courier } => {
                 shares::spent(Whose::Authority, https::order_of(courier, remote, messages)).await
             }
+            Self::Est { remote, .. } => est::may_resend(remote).map(|()| None),
         }
     }
 
     /// Whether it has issued. Asking changes nothing.
     pub(crate) async fn progress(&self, order: &str) -> Result<Progress, Problem> {
         match self {
-            Self::Oneself => Err(nobody()),
+            Self::Oneself | Self::Est { .. } => Err(nobody()),
             Self::Simulated { authority, .. } => Ok(if theirs(authority.issued(order)).await? {
                 Progress::Issued(Vec::new())
             } else {
@@ -146,7 +157,8 @@ impl Issuer<'_> {
     /// The certificates (DER) of an order that is issued, in no order, and perhaps others with them.
     pub(crate) async fn fetch(&self, order: &str) -> Result<Vec<Vec<u8>>, Problem> {
         match self {
-            Self::Oneself => Err(nobody()),
+            // EST hands them over when it is asked.
+            Self::Oneself | Self::Est { .. } => Err(nobody()),
             Self::Simulated { authority, .. } => theirs(authority.fetch(order)).await,
             Self::SignedRequest { .. } => match self.progress(order).await? {
                 Progress::Issued(certificates) => Ok(certificates),
@@ -155,12 +167,28 @@ impl Issuer<'_> {
         }
     }
 
+    /// Certificates (DER) of the authority's own that may be links of chains.
+    pub(crate) async fn links(&self) -> Result<Vec<Vec<u8>>, Problem> {
+        match self {
+            Self::Est { remote, courier } => shares::spent(Whose::Authority, est::links(courier, remote)).await,
+            Self::Oneself | Self::Simulated { .. } | Self::SignedRequest { .. } => Ok(Vec::new()),
+        }
+    }
+
+    /// Looks whether a request for a key of this kind can be what it wants. Changes nothing.
+    pub(crate) async fn suits(&self, key: KeyAlgorithm) -> Result<(), Problem> {
+        match self {
+            Self::Est { remote, courier } => shares::spent(Whose::Authority, est::suits(courier, remote, key)).await,
+            Self::Oneself | Self::Simulated { .. } | Self::SignedRequest { .. } => Ok(()),
+        }
+    }
+
     /// Whose word counts for this certificate (DER).
     pub(crate) async fn trust(&self, certificate: &[u8]) -> Result<Trust, Problem> {
         match self {
             Self::Oneself => Ok(Trust::Issuer(certificate.to_vec())),
             Self::Simulated { authority, .. } => theirs(authority.ca()).await.map(Trust::Issuer),
-            Self::SignedRequest { remote, .. } => Ok(Trust::Anchors(remote.anchors.ders().to_vec())),
+            Self::SignedRequest { remote, .. } | Self::Est { remote, .. } => Ok(Trust::Anchors(remote.anchors.ders().to_vec())),
         }
     }
 }

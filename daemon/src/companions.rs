@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fmt;
-use std::io;
+use std::io::{self, Read, Write};
 use std::ops::Deref;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -49,14 +49,19 @@ impl Companion {
         Ok(Self { child: command.kill_on_drop(true).spawn()?, socket })
     }
 
-    /// Sends a frame.
+    /// Sends a frame. Nothing is buffered on the way: the bytes of a secret go from its page to the kernel.
     pub(crate) async fn send(&mut self, frame: &[u8]) -> io::Result<()> {
-        send(&mut self.socket, frame).await
+        self.socket.write_all(&length_of(frame)?).await?;
+        self.socket.write_all(frame).await
     }
 
     /// The next frame.
     pub(crate) async fn receive(&mut self) -> io::Result<Vec<u8>> {
-        receive(&mut self.socket).await
+        let mut length = [0; 4];
+        self.socket.read_exact(&mut length).await?;
+        let mut frame = vec![0; bounded(length, MAX_FRAME)?];
+        self.socket.read_exact(&mut frame).await?;
+        Ok(frame)
     }
 
     /// Kills it, if it is still there, and reaps it.
@@ -92,27 +97,34 @@ pub fn daemon() -> io::Result<std::os::unix::net::UnixStream> {
     }
 }
 
-/// Sends a frame. Nothing is buffered on the way: the bytes of a secret go from its page to the kernel.
-pub async fn send(socket: &mut UnixStream, frame: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(frame.len())
-        .ok()
-        .filter(|_| frame.len() <= MAX_FRAME)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the frame is too long"))?;
-    socket.write_all(&length.to_le_bytes()).await?;
-    socket.write_all(frame).await
+/// In a companion: sends a frame.
+pub fn send(socket: &mut impl Write, frame: &[u8]) -> io::Result<()> {
+    socket.write_all(&length_of(frame)?)?;
+    socket.write_all(frame)
 }
 
-/// The next frame.
-pub async fn receive(socket: &mut UnixStream) -> io::Result<Vec<u8>> {
-    let mut length = [0; 4];
-    socket.read_exact(&mut length).await?;
-    let length = u32::from_le_bytes(length) as usize;
-    if length > MAX_FRAME {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the frame is too long"));
-    }
-    let mut frame = vec![0; length];
-    socket.read_exact(&mut frame).await?;
+/// In a companion: the next frame, of at most `longest` bytes.
+pub fn receive(socket: &mut impl Read, longest: usize) -> io::Result<Vec<u8>> {
+    let mut frame = vec![0; receive_length(socket, longest)?];
+    socket.read_exact(&mut frame)?;
     Ok(frame)
+}
+
+/// In a companion: how many bytes the next frame has, at most `longest`; they are then to be read.
+pub fn receive_length(socket: &mut impl Read, longest: usize) -> io::Result<usize> {
+    let mut length = [0; 4];
+    socket.read_exact(&mut length)?;
+    bounded(length, longest)
+}
+
+fn length_of(frame: &[u8]) -> io::Result<[u8; 4]> {
+    let length = u32::try_from(frame.len()).ok().filter(|_| frame.len() <= MAX_FRAME);
+    Ok(length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the frame is too long"))?.to_le_bytes())
+}
+
+fn bounded(length: [u8; 4], longest: usize) -> io::Result<usize> {
+    let length = u32::from_le_bytes(length) as usize;
+    if length <= longest { Ok(length) } else { Err(io::Error::new(io::ErrorKind::InvalidData, "the frame is too long")) }
 }
 
 /// Whether the other end went away, as opposed to saying something wrong.

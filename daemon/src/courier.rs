@@ -13,9 +13,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use obnova_core::Problem;
 use obnova_core::mail::Facts;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::companions::Companion;
+use crate::companions::{Bytes, Companion};
 use protocol::{Answer, Call, Errand, Names, Report, Unread};
 
 /// How long the courier has for what is no server's time: to start, and to end.
@@ -40,8 +40,8 @@ enum Lost {
     Start(#[source] io::Error),
     #[error("obnova-courier brings nothing")]
     Exchange(#[from] io::Error),
-    #[error("obnova-courier brings nothing within {0:?}")]
-    Late(Duration),
+    #[error("obnova-courier brings nothing in time")]
+    Late,
     #[error("obnova-courier is of another version: {0}")]
     Refused(String),
     #[error("obnova-courier brings what cannot be read")]
@@ -54,38 +54,80 @@ impl Courier {
         Self { program: program.into(), names }
     }
 
-    /// Asks a server, and waits for its answer.
+    /// Asks a server where nobody logs in, and waits for its answer.
     pub async fn ask(&self, call: Call) -> Result<Answer, Problem> {
-        let patience = Duration::from_secs(call.seconds.into()) + MARGIN;
-        match self.send(&Errand::Ask { call }, None, patience).await.map_err(|lost| lost.told())? {
-            Report::Answered(answer) => answer,
-            other => Err(odd(&other).told()),
+        debug_assert_eq!(call.login, None);
+        match self.begin(call).await?.next().await {
+            Turn::Over(answer) => answer,
+            Turn::Sign(_) => Err(Lost::Refused("login".into()).told()),
         }
+    }
+
+    /// Begins to ask a server. Dropped, the call is given up; what the server has received of it by then it has received.
+    pub async fn begin(&self, call: Call) -> Result<Exchange, Problem> {
+        let patience = call.deadline() + MARGIN;
+        let courier = self.send(&Errand::Ask { call }, None).await.map_err(|lost| lost.told())?;
+        Ok(Exchange { courier, end: Instant::now() + patience })
     }
 
     /// Finds out what there is to know about a mail that came at `arrived`.
     pub async fn read(&self, mail: &[u8], arrived: DateTime<Utc>) -> Result<Result<Box<Facts>, Unread>, Problem> {
         let errand = Errand::Read { arrived, names: self.names.clone() };
-        match self.send(&errand, Some(mail), READING + MARGIN).await.map_err(|lost| lost.told())? {
+        let read = async { report(&mut self.send(&errand, Some(mail)).await?, Instant::now() + READING + MARGIN).await };
+        match read.await.map_err(|lost| lost.told())? {
             Report::Read(facts) => Ok(facts),
             other => Err(odd(&other).told()),
         }
     }
 
-    async fn send(&self, errand: &Errand, bytes: Option<&[u8]>, patience: Duration) -> Result<Report, Lost> {
+    async fn send(&self, errand: &Errand, bytes: Option<&[u8]>) -> Result<Companion, Lost> {
         let errand = serde_json::to_vec(errand)?;
         let mut courier = Companion::start(&self.program, [("", ""); 0], Stdio::inherit()).map_err(Lost::Start)?;
-        let exchange = async {
+        let whole = async {
             courier.send(&errand).await?;
             if let Some(bytes) = bytes {
                 courier.send(bytes).await?;
             }
-            courier.receive().await
+            Ok::<_, io::Error>(())
         };
-        let report = timeout(patience, exchange).await;
-        courier.end().await?;
-        Ok(serde_json::from_slice(&report.map_err(|_| Lost::Late(patience))??)?)
+        timeout(MARGIN, whole).await.map_err(|_| Lost::Late)??;
+        Ok(courier)
     }
+}
+
+/// A call under way.
+pub struct Exchange {
+    courier: Companion,
+    end: Instant,
+}
+
+/// What happens next in a call.
+pub enum Turn {
+    /// The key of the login is to sign this; see [`Report::Sign`].
+    Sign(Bytes),
+    /// It is over.
+    Over(Result<Answer, Problem>),
+}
+
+impl Exchange {
+    /// Waits for what happens next.
+    pub async fn next(&mut self) -> Turn {
+        match report(&mut self.courier, self.end).await {
+            Ok(Report::Sign(message)) => Turn::Sign(message),
+            Ok(Report::Answered(answer)) => Turn::Over(answer),
+            Ok(other) => Turn::Over(Err(odd(&other).told())),
+            Err(lost) => Turn::Over(Err(lost.told())),
+        }
+    }
+
+    /// Hands a signature over.
+    pub async fn give(&mut self, signature: &[u8]) -> Result<(), Problem> {
+        self.courier.send(signature).await.map_err(|error| Lost::Exchange(error).told())
+    }
+}
+
+async fn report(courier: &mut Companion, end: Instant) -> Result<Report, Lost> {
+    Ok(serde_json::from_slice(&timeout_at(end, courier.receive()).await.map_err(|_| Lost::Late)??)?)
 }
 
 fn odd(report: &Report) -> Lost {

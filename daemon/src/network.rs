@@ -1,31 +1,40 @@
 //! One call to a server over HTTPS, under a deadline, with bounded answers and whom to trust said explicitly. Follows no redirect and
 //! repeats nothing. What is asked, and what an answer means, is the protocols' of the authorities. Runs in obnova-courier.
+//!
+//! TLS wants signatures at once, in the middle of its handshake; the key is a card's or obnova-helper's, and the daemon brings what it
+//! signs. Nothing else happens in this process while it waits.
 
 use std::error::Error;
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::{fmt, io};
 
 use chrono::{DateTime, Utc};
 use obnova_core::Problem;
+use obnova_core::certificate::KeyAlgorithm;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Method, Response, redirect, retry};
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::CertificateDer;
-use rustls::{AlertDescription, ClientConfig, RootCertStore};
+use rustls::sign::{CertifiedKey, Signer, SigningKey};
+use rustls::{AlertDescription, ClientConfig, RootCertStore, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion};
 
 use crate::companions::Bytes;
-use crate::courier::protocol::{Answer, Call};
+use crate::courier::protocol::{Answer, Call, Login};
 
 /// The longest answer in bytes that is read: dozens of certificates.
 const LONGEST: usize = 256 * 1024;
 
-/// Asks, and waits for the answer.
-pub async fn ask(call: Call) -> Result<Answer, Problem> {
-    let config = tls(&call.anchors)?;
-    let (host, seconds) = (call.host.clone(), call.seconds);
-    match tokio::time::timeout(Duration::from_secs(seconds.into()), perform(config, call)).await {
+/// Asks, and waits for the answer. `sign` brings what the key of the login signs (see [`Report::Sign`](crate::courier::protocol::Report)).
+pub async fn ask(
+    mut call: Call,
+    sign: impl Fn(&[u8]) -> io::Result<Vec<u8>> + Send + Sync + 'static,
+) -> Result<Answer, Problem> {
+    let (host, deadline) = (call.host.clone(), call.deadline());
+    let login = call.login.take().map(|login| Elsewhere::of(login, Arc::new(sign))).transpose()?;
+    let config = tls(&call.anchors, login)?;
+    match tokio::time::timeout(deadline, perform(config, call)).await {
         Ok(answered) => answered.map_err(|error| error.told(host)),
-        Err(_) => Err(Problem::AuthoritySilent { host, seconds: seconds.to_string() }),
+        Err(_) => Err(Problem::AuthoritySilent { host, seconds: deadline.as_secs().to_string() }),
     }
 }
 
@@ -128,14 +137,83 @@ fn later(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     Some(now + chrono::Duration::seconds(seconds.clamp(1, LONGEST_WAIT)))
 }
 
-fn tls(anchors: &[Bytes]) -> Result<ClientConfig, Problem> {
+fn tls(anchors: &[Bytes], login: Option<Elsewhere>) -> Result<ClientConfig, Problem> {
     let mut roots = RootCertStore::empty();
     for der in anchors {
         roots.add(CertificateDer::from(&**der)).map_err(internal)?;
     }
-    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().map_err(internal)?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let by_pkcs1 = login.as_ref().is_some_and(|login| login.algorithm == SignatureAlgorithm::RSA);
+    // TLS 1.3 has RSA keys sign by PSS (RFC 8446 section 4.2.3), which many cards do not.
+    let versions: &[&SupportedProtocolVersion] =
+        if by_pkcs1 { &[&rustls::version::TLS12] } else { &[&rustls::version::TLS13, &rustls::version::TLS12] };
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_protocol_versions(versions)
+        .map_err(internal)?
+        .with_root_certificates(roots);
+    Ok(match login {
+        None => builder.with_no_client_auth(),
+        Some(login) => builder.with_client_cert_resolver(Arc::new(login)),
+    })
+}
+
+type Sign = dyn Fn(&[u8]) -> io::Result<Vec<u8>> + Send + Sync;
+
+/// The key that logs in, which is not in this process.
+#[derive(Clone)]
+struct Elsewhere {
+    certificate: CertificateDer<'static>,
+    scheme: SignatureScheme,
+    algorithm: SignatureAlgorithm,
+    sign: Arc<Sign>,
+}
+
+impl Elsewhere {
+    fn of(login: Login, sign: Arc<Sign>) -> Result<Self, Problem> {
+        let (scheme, algorithm) = match login.key {
+            KeyAlgorithm::Rsa(_) => (SignatureScheme::RSA_PKCS1_SHA256, SignatureAlgorithm::RSA),
+            KeyAlgorithm::P256 => (SignatureScheme::ECDSA_NISTP256_SHA256, SignatureAlgorithm::ECDSA),
+            KeyAlgorithm::P384 => (SignatureScheme::ECDSA_NISTP384_SHA384, SignatureAlgorithm::ECDSA),
+            KeyAlgorithm::Other => return Err(Problem::UnsupportedKey { algorithm: login.key.to_string() }),
+        };
+        Ok(Self { certificate: login.certificate.0.into(), scheme, algorithm, sign })
+    }
+}
+
+impl fmt::Debug for Elsewhere {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Elsewhere").field("scheme", &self.scheme).finish_non_exhaustive()
+    }
+}
+
+impl ResolvesClientCert for Elsewhere {
+    fn resolve(&self, _acceptable: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let key = || Arc::new(CertifiedKey::new(vec![self.certificate.clone()], Arc::new(self.clone())));
+        schemes.contains(&self.scheme).then(key)
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+impl SigningKey for Elsewhere {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        offered.contains(&self.scheme).then(|| Box::new(self.clone()) as Box<dyn Signer>)
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.algorithm
+    }
+}
+
+impl Signer for Elsewhere {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        (self.sign)(message).map_err(|error| rustls::Error::General(error.to_string()))
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        self.scheme
+    }
 }
 
 fn internal(error: impl std::fmt::Display) -> Problem {

@@ -21,7 +21,7 @@ fn now() -> DateTime<Utc> {
 }
 
 fn call(to: &str) -> Call {
-    Call { to: to.into(), host: "ra.example".into(), body: None, anchors: Vec::new(), seconds: 5 }
+    Call { to: to.into(), host: "ra.example".into(), body: None, anchors: Vec::new(), seconds: 5, login: None }
 }
 
 #[tokio::test]

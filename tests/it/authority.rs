@@ -1,6 +1,7 @@
 //! Renewals by an authority in the network, which is a server of the tests' own: what it receives is judged by OpenSSL, what it counts
 //! is exact, and however it fails, nothing wrong is installed.
 
+mod est;
 mod hostile;
 mod killed;
 mod whole;
@@ -16,11 +17,16 @@ use tokio::process::Command;
 const PASSWORD: &str = "geheim";
 const ANSWERS: &str = "consent=renewal:yes\npassword=geheim\n";
 
-/// Writes the configuration for this stand-in beside an empty `obnova.toml`, and prepares a daemon with it.
+/// Prepares a daemon that renews by signed requests.
 fn configured(scene: &Scene, stand_in: &StandIn, change: impl FnOnce(&str) -> String) -> Command {
+    configured_for("signed-request", scene, stand_in, change)
+}
+
+/// Writes the programme of this example for the stand-in beside an empty `obnova.toml`, and prepares a daemon with it.
+fn configured_for(example: &str, scene: &Scene, stand_in: &StandIn, change: impl FnOnce(&str) -> String) -> Command {
     let directory = scene.home().join("configuration");
     std::fs::create_dir_all(directory.join("programmes.d")).expect("a directory");
-    stand_in.write_programme("signed-request", &directory.join("programmes.d/signed-request.toml"), change);
+    stand_in.write_programme(example, &directory.join(format!("programmes.d/{example}.toml")), change);
     std::fs::write(directory.join("obnova.toml"), "").expect("written");
     with(scene, &directory.join("obnova.toml"))
 }

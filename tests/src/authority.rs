@@ -2,6 +2,7 @@
 //! strict, counts what reaches it and what it issues, and fails in whatever way it is told to.
 
 mod desk;
+mod est;
 mod wire;
 
 use std::io::Write;
@@ -57,6 +58,8 @@ pub enum Fault {
     Mute,
     /// It refuses what it is asked.
     Refuses,
+    /// By EST, it wishes another kind of key.
+    OtherWishes,
 }
 
 /// What has reached it and what it has issued.
@@ -150,6 +153,16 @@ impl StandIn {
         self.shared.desk().at_once = true;
     }
 
+    /// Its address, up to the path.
+    pub fn url(&self) -> String {
+        format!("https://localhost:{}", self.address.port())
+    }
+
+    /// Whom to trust for its TLS certificate.
+    pub fn tls_anchor(&self) -> X509 {
+        X509::from_der(&self.tls_anchor).expect("a certificate")
+    }
+
     /// What it has counted.
     pub fn counted(&self) -> Counted {
         self.shared.desk().counted
@@ -160,7 +173,7 @@ impl StandIn {
         let path = format!("{}/../packaging/programmes/{example}.toml", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&path).expect("the example");
         let pem = |certificate: &X509| String::from_utf8(certificate.to_pem().expect("PEM")).expect("text");
-        let tls = X509::from_der(&self.tls_anchor).expect("a certificate");
+        let tls = self.tls_anchor();
         let mut parts = text.split("-----BEGIN CERTIFICATE-----");
         let mut own = parts.next().expect("a beginning").to_owned();
         for (part, certificate) in parts.zip([self.certificate(), &tls]) {
@@ -169,7 +182,7 @@ impl StandIn {
             own += after;
         }
         assert_eq!(own.matches("BEGIN CERTIFICATE").count(), 2, "both anchors of {path} are exchanged");
-        let own = own.replace("https://ra.example", &format!("https://localhost:{}", self.address.port()));
+        let own = own.replace("https://ra.example", &self.url());
         let own = own.replace("Example Authority", "Obnova simulated authority");
         std::fs::write(to, change(&own)).expect("written");
     }

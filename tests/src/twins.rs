@@ -15,6 +15,8 @@ use crate::{KeyKind, Made};
 pub enum Use {
     /// Signatures that bind: nonRepudiation.
     Binding,
+    /// Logging in alone: digitalSignature.
+    Signing,
     /// Logging in and, with RSA, opening mail: digitalSignature and keyEncipherment.
     Everyday,
     /// Logging in and, with elliptic curves, opening mail: digitalSignature and keyAgreement.
@@ -65,6 +67,7 @@ impl CardAuthority {
         bits.critical();
         match usage {
             Use::Binding => bits.non_repudiation(),
+            Use::Signing => bits.digital_signature(),
             Use::Everyday => bits.digital_signature().key_encipherment(),
             Use::Agreeing => bits.digital_signature().key_agreement(),
         };

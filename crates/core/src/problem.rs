@@ -183,6 +183,8 @@ problems! {
     AuthorityRedirects { host: String, to: String },
     /// The authority's answer makes no sense.
     AuthorityAnswer { host: String, detail: String },
+    /// The authority wants something in requests that they do not have.
+    AuthorityWants { host: String, what: String },
     /// It cannot be told whether the request has reached the authority.
     MaybeSent { host: String },
     // --- mails ---

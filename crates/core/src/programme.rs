@@ -16,7 +16,7 @@ mod consumer;
 mod hand;
 mod visiting_card;
 
-pub use authority::{Address, Anchors, Authority, Remote, Resend};
+pub use authority::{Address, Anchors, Authority, Enrol, Remote, Resend};
 pub use consumer::Consumer;
 pub use hand::HandStep;
 pub use visiting_card::VisitingCard;
@@ -332,6 +332,9 @@ impl Programme {
         }
         if let Some(mistake) = source.authority.get_ref().mistake() {
             return Err(at(source.authority.span(), &mistake.to_string()));
+        }
+        if matches!(source.authority.get_ref(), Authority::Est(_)) && roles.len() > 1 {
+            return Err(at(source.matching.span(), "one `[[match]]` is expected: `est` renews certificates one by one"));
         }
         let steps = source.steps.span();
         let plan = Plan::new(source.steps.into_inner()).map_err(|wrong| error(steps.start, wrong.to_string()))?;

@@ -54,13 +54,14 @@ impl Posted {
 }
 
 /// Asks the authority's server at one of its addresses.
-fn call(remote: &Remote, to: &Address, posted: Option<Posted>) -> Call {
+pub(super) fn call(remote: &Remote, to: &Address, body: Option<(String, Bytes)>) -> Call {
     Call {
         to: to.as_str().to_owned(),
         host: to.host().to_owned(),
-        body: posted.map(|posted| (posted.media_type, Bytes(posted.body))),
+        body,
         anchors: remote.tls_anchors.ders().iter().cloned().map(Bytes).collect(),
         seconds: remote.timeout_seconds,
+        login: None,
     }
 }
 
@@ -68,7 +69,7 @@ fn call(remote: &Remote, to: &Address, posted: Option<Posted>) -> Call {
 pub(super) async fn submit(courier: &Courier, remote: &Remote, messages: &[&[u8]]) -> Result<Submitted, Failed> {
     let posted = Posted::of(messages);
     let known = remote.orders.as_ref().map(|orders| posted.at(orders));
-    let answer = courier.ask(call(remote, &remote.url, Some(posted))).await;
+    let answer = courier.ask(call(remote, &remote.url, Some((posted.media_type, Bytes(posted.body))))).await;
     let answer = answer.map_err(Failed::of)?;
     let named = answer
         .location

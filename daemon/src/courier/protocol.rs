@@ -2,13 +2,16 @@
 //! nor the doing is in here.
 //!
 //! The daemon sends one frame with an [`Errand`] as JSON and, where the errand says so, one with bytes. The courier answers with one
-//! frame, a [`Report`] as JSON, and exits.
+//! frame, a [`Report`] as JSON, and exits. Before, it may ask with [`Report::Sign`] as often as TLS needs it; each is answered with a
+//! frame of bytes.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use obnova_core::Problem;
+use obnova_core::certificate::KeyAlgorithm;
 use obnova_core::mail::Facts;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +39,9 @@ pub enum Errand {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "report", content = "with", rename_all = "kebab-case")]
 pub enum Report {
+    /// The key of the [`Login`] is to sign this: PKCS #1 v1.5 with SHA-256 for RSA, ECDSA (DER form) with SHA-256 for P-256 and with
+    /// SHA-384 for P-384.
+    Sign(Bytes),
     /// The server's answer, or why there is none.
     Answered(Result<Answer, Problem>),
     /// What there is to know about a mail, or why there is nothing.
@@ -56,8 +62,29 @@ pub struct Call {
     pub body: Option<(String, Bytes)>,
     /// Who must have signed the chain of the server's certificate (DER).
     pub anchors: Vec<Bytes>,
-    /// How many seconds it has.
+    /// How many seconds it has; besides, the person and the card have theirs, where somebody logs in.
     pub seconds: u32,
+    /// Who logs in; `None`: nobody.
+    pub login: Option<Login>,
+}
+
+/// Who logs in during the handshake. The key itself is elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    /// The certificate (DER).
+    pub certificate: Bytes,
+    /// The kind of its key.
+    pub key: KeyAlgorithm,
+}
+
+impl Call {
+    /// How long it may take.
+    pub fn deadline(&self) -> Duration {
+        /// How long the person and the card have where the old key signs during the call.
+        const SIGNING: Duration = Duration::from_mins(2);
+        Duration::from_secs(self.seconds.into()) + if self.login.is_some() { SIGNING } else { Duration::ZERO }
+    }
 }
 
 /// What a server answered.

@@ -59,7 +59,10 @@ impl Sitting {
             let rule = ground.programme().await?.secret;
             let there = matches!(ground.new_key()?.home, Home::There(_));
             let secret = if there || ground.job.public_key(ground.job.member()).is_some() {
-                self.secret_of_new_key(ground, &rule).await?
+                match self.old_that_opens_new(ground).await {
+                    Some(old) => old,
+                    None => self.secret_of_new_key(ground, &rule).await?,
+                }
             } else {
                 self.secret_for_new_key(ground, &rule).await?
             };
@@ -144,6 +147,15 @@ impl Sitting {
             question.refused = Some(true);
         }
         Err(Problem::WrongSecret { path: place.path().display().to_string() })
+    }
+
+    /// What has opened the old key in this sitting, if it opens the new key's file, too.
+    async fn old_that_opens_new(&self, ground: &Ground<'_>) -> Option<Arc<Secret>> {
+        let asked =
+            |(of, _, since): &&(usize, Option<Arc<Secret>>, Instant)| *of == ground.job.member() && since.elapsed() <= LONGEST;
+        let old = self.old.as_ref().filter(asked)?.1.clone()?;
+        // Whatever else is wrong with the file is told when its own secret is asked for.
+        ground.tools.helper.inspect_key(&ground.key_file(), Some(&old)).await.is_ok().then_some(old)
     }
 
     async fn secret_of_new_key(&self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Arc<Secret>, Problem> {

@@ -52,7 +52,7 @@ pub(super) async fn prepare(ground: &Ground<'_>, step: Step, sitting: &mut Sitti
         Step::Consent => Ok(Intent::Consent {}),
         Step::GenerateKeys => generate_keys::prepare(ground, sitting).await,
         Step::Request => request::prepare(ground).await,
-        Step::Submit => Ok(submit::prepare(ground)),
+        Step::Submit => submit::prepare(ground, sitting).await,
         Step::AwaitIssue => Ok(Intent::AwaitIssue {}),
         Step::Fetch => Ok(Intent::Fetch {}),
         Step::Verify => verify::prepare(ground),
@@ -70,8 +70,8 @@ pub(super) async fn perform(ground: &Ground<'_>, intent: &Intent, sitting: &mut 
         Intent::Consent {} => consent::perform(ground, sitting).await,
         Intent::GenerateKeys { algorithm, home } => generate_keys::perform(ground, *algorithm, home, sitting).await,
         Intent::Request { request, file } => request::perform(ground, &request.0, file, sitting).await,
-        Intent::Submit { .. } => submit::perform(ground).await,
-        Intent::AwaitIssue {} => await_issue::perform(ground).await,
+        Intent::Submit { .. } => submit::perform(ground, sitting).await,
+        Intent::AwaitIssue {} => await_issue::perform(ground, sitting).await,
         Intent::Fetch {} => fetch::perform(ground).await,
         Intent::Verify { .. } => verify::perform(ground, sitting).await,
         Intent::Install { files, .. } => install::perform(ground, files, sitting).await,
@@ -88,12 +88,12 @@ pub(super) async fn probe(ground: &Ground<'_>, intent: &Intent, sitting: &Sittin
         // again is always right.
         Intent::Preflight {}
         | Intent::Consent {}
-        | Intent::AwaitIssue {}
         | Intent::Fetch {}
         | Intent::Verify { .. }
         | Intent::Register {}
         | Intent::ByHand { .. }
         | Intent::RetireOld { .. } => Answer::NotYet,
+        Intent::AwaitIssue {} => await_issue::probe(ground),
         Intent::Submit { .. } => submit::probe(ground, sitting).await,
         Intent::GenerateKeys { home, .. } => generate_keys::probe(ground, home).await,
         Intent::Request { request, file } => request::probe(ground, &request.0, file).await,
@@ -205,6 +205,7 @@ impl Ground<'_> {
                 now: self.tools.clock.now().to_utc(),
             },
             Authority::SignedRequest(remote) => Issuer::SignedRequest { remote, courier: &self.tools.courier },
+            Authority::Est(remote) => Issuer::Est { remote, courier: &self.tools.courier },
         })
     }
 

@@ -23,21 +23,21 @@ pub(super) struct Desk {
     pub(super) at_once: bool,
     pub(super) fault: Option<Fault>,
     pub(super) counted: Counted,
-    orders: Vec<Order>,
+    pub(super) orders: Vec<Order>,
 }
 
-struct Order {
-    sha256: String,
-    requests: Vec<Wanted>,
-    issued: Option<Vec<u8>>,
+pub(super) struct Order {
+    pub(super) sha256: String,
+    pub(super) requests: Vec<Wanted>,
+    pub(super) issued: Option<Vec<u8>>,
 }
 
 /// What is wanted, proved.
-#[derive(Clone)]
-struct Wanted {
+pub(super) struct Wanted {
     /// DER of the PKCS #10 request.
-    request: Vec<u8>,
-    renews: X509,
+    pub(super) request: Vec<u8>,
+    /// The certificate that is renewed.
+    pub(super) renews: X509,
 }
 
 impl Desk {
@@ -47,7 +47,7 @@ impl Desk {
 }
 
 impl Shared {
-    pub(super) fn answer(&self, request: &Request, _client: Option<&X509>) -> Answer {
+    pub(super) fn answer(&self, request: &Request, client: Option<&X509>) -> Answer {
         let fault = self.desk().fault;
         match fault {
             Some(Fault::Broken) => return Answer::of(500, &[], b"sorry"),
@@ -59,7 +59,10 @@ impl Shared {
         let mut answer = match (request.method.as_str(), request.path.split_at_checked("/orders/".len())) {
             ("POST", _) if request.path == "/renew" => self.take(request),
             ("GET", Some(("/orders/", sha256))) => self.show(sha256),
-            _ => Answer::of(404, &[], b""),
+            (method, _) => match request.path.strip_prefix("/.well-known/est/") {
+                Some(operation) => self.est(method, operation, request, client),
+                None => Answer::of(404, &[], b""),
+            },
         };
         match fault {
             Some(Fault::Late) => answer.late = true,
@@ -125,31 +128,36 @@ impl Shared {
     }
 
     fn show(&self, sha256: &str) -> Answer {
+        if !self.desk().orders.iter().any(|order| order.sha256 == sha256) {
+            return Answer::of(404, &[], b"");
+        }
+        match self.deliver(sha256) {
+            Some(content) => Answer::of(200, &[("Content-Type", "application/pkcs7-mime; smime-type=certs-only")], &content),
+            None => Answer::of(202, &[("Retry-After", "1")], b""),
+        }
+    }
+
+    /// What an order brings, issued once; `None` while it waits.
+    pub(super) fn deliver(&self, sha256: &str) -> Option<Vec<u8>> {
         let mut desk = self.desk();
         let (at_once, fault) = (desk.at_once, desk.fault);
-        let Some(order) = desk.orders.iter_mut().find(|order| order.sha256 == sha256) else {
-            return Answer::of(404, &[], b"");
-        };
+        let order = desk.orders.iter_mut().find(|order| order.sha256 == sha256).expect("an order");
         if !at_once {
-            return Answer::of(202, &[("Retry-After", "1")], b"");
+            return None;
         }
-        let wanted = order.requests.clone();
-        let count = if order.issued.is_none() { wanted.len() } else { 0 };
-        let content = match (&order.issued, fault) {
-            (Some(issued), None) => issued.clone(),
-            (_, Some(Fault::Garbage)) => b"0\x82\x01\x00 no certificate at all".to_vec(),
-            _ => {
-                let issued: Vec<X509> = wanted.iter().map(|wanted| self.issue(wanted, fault)).collect();
-                let content = certs_only(self.files.path(), &issued);
-                // What is wrong is not kept: asked once more, it does better.
-                order.issued = (fault.is_none() || matches!(fault, Some(Fault::Late | Fault::Half))).then(|| content.clone());
-                content
-            }
-        };
-        if order.issued.is_some() {
-            desk.counted.certificates += count;
+        match (&order.issued, fault) {
+            (Some(issued), None) => return Some(issued.clone()),
+            (_, Some(Fault::Garbage)) => return Some(b"0\x82\x01\x00 no certificate at all".to_vec()),
+            _ => {}
         }
-        Answer::of(200, &[("Content-Type", "application/pkcs7-mime; smime-type=certs-only")], &content)
+        let issued: Vec<X509> = order.requests.iter().map(|wanted| self.issue(wanted, fault)).collect();
+        let content = certs_only(self.files.path(), &issued);
+        // What is wrong is not kept: asked once more, it does better.
+        if matches!(fault, None | Some(Fault::Late | Fault::Half | Fault::OtherWishes)) && order.issued.is_none() {
+            order.issued = Some(content.clone());
+            desk.counted.certificates += issued.len();
+        }
+        Some(content)
     }
 
     fn issue(&self, wanted: &Wanted, fault: Option<Fault>) -> X509 {
@@ -221,7 +229,7 @@ fn messages(request: &Request) -> Result<Vec<Vec<u8>>, String> {
 }
 
 /// CMS without signers, as `openssl crl2pkcs7` makes it.
-fn certs_only(files: &Path, certificates: &[X509]) -> Vec<u8> {
+pub(super) fn certs_only(files: &Path, certificates: &[X509]) -> Vec<u8> {
     let scratch = tempfile::tempdir_in(files).expect("a directory");
     let (pem, out) = (scratch.path().join("all.pem"), scratch.path().join("out.p7"));
     let all: Vec<u8> = certificates.iter().flat_map(|one| one.to_pem().expect("PEM")).collect();
@@ -231,7 +239,7 @@ fn certs_only(files: &Path, certificates: &[X509]) -> Vec<u8> {
     read(out)
 }
 
-fn openssl(arguments: &[&str]) -> Result<(), String> {
+pub(super) fn openssl(arguments: &[&str]) -> Result<(), String> {
     let mut command = Command::new("timeout");
     let output = command.args(["60", "openssl"]).args(arguments).stdin(Stdio::null()).output().expect("openssl is installed");
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
@@ -241,6 +249,6 @@ fn read(path: &str) -> Vec<u8> {
     std::fs::read(path).expect("read")
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }

@@ -30,6 +30,8 @@ pub enum Authority {
     },
     /// A message that the old key signs around the request that the new one signs (MS-WCCE section 3.1.1.4.3.2), sent by HTTPS.
     SignedRequest(Remote),
+    /// Enrolment over Secure Transport (RFC 7030): the old key logs in by TLS. `url` ends before the operation.
+    Est(Remote),
 }
 
 /// An authority in the network.
@@ -50,6 +52,19 @@ pub struct Remote {
     /// What may be done where it cannot be told whether the request has arrived.
     #[serde(default)]
     pub resend: Resend,
+    /// By which operation of EST; [`Enrol::Again`] where nothing is said.
+    pub enrol: Option<Enrol>,
+}
+
+/// An operation of EST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Enrol {
+    /// The certificate that logs in is renewed (RFC 7030 section 4.2.2).
+    #[serde(rename = "simplereenroll")]
+    Again,
+    /// Whoever logs in gets a certificate (section 4.2.1), for servers that know nothing else.
+    #[serde(rename = "simpleenroll")]
+    Anew,
 }
 
 fn sixty() -> u32 {
@@ -76,6 +91,10 @@ pub(super) enum Mistake {
     Timeout,
     #[error("`orders` is expected on the host of `url`")]
     Orders,
+    #[error("`orders` is expected with `signed-request` alone")]
+    OrdersOfEst,
+    #[error("`enrol` is expected with `est` alone")]
+    Enrol,
 }
 
 impl Authority {
@@ -90,6 +109,7 @@ impl Authority {
             Self::SelfSigned { .. } => "self-signed",
             Self::Simulated { .. } => "simulated",
             Self::SignedRequest(_) => "signed-request",
+            Self::Est(_) => "est",
         }
     }
 
@@ -98,7 +118,7 @@ impl Authority {
         match self {
             Self::SelfSigned { validity_days } => *validity_days,
             Self::Simulated { validity_days, .. } => Some(*validity_days),
-            Self::SignedRequest(_) => None,
+            Self::SignedRequest(_) | Self::Est(_) => None,
         }
     }
 
@@ -106,7 +126,7 @@ impl Authority {
     pub fn remote(&self) -> Option<&Remote> {
         match self {
             Self::SelfSigned { .. } | Self::Simulated { .. } => None,
-            Self::SignedRequest(remote) => Some(remote),
+            Self::SignedRequest(remote) | Self::Est(remote) => Some(remote),
         }
     }
 
@@ -118,6 +138,11 @@ impl Authority {
         let remote = self.remote()?;
         if !(1..=600).contains(&remote.timeout_seconds) {
             return Some(Mistake::Timeout);
+        }
+        match self {
+            Self::Est(_) if remote.orders.is_some() => return Some(Mistake::OrdersOfEst),
+            Self::SignedRequest(_) if remote.enrol.is_some() => return Some(Mistake::Enrol),
+            _ => {}
         }
         if remote.orders.as_ref().is_some_and(|orders| orders.origin() != remote.url.origin()) {
             return Some(Mistake::Orders);

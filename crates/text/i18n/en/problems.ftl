@@ -280,5 +280,7 @@ problem-authority-redirects = The authority's server { $host } sends us to { $to
     .hint = Ask the authority for its new address, and put it into the programme's file. Then: obnova resume { $name_quoted } --wait
 problem-authority-answer = The answer of the authority's server { $host } makes no sense ({ $detail }).
     .hint = Nothing of it was put to use. Go on later with obnova resume { $name_quoted } --wait, or ask the authority.
+problem-authority-wants = The authority at { $host } wants something that our request would not have: { $what }.
+    .hint = If it is a kind of key, put it into the programme's file (algorithm, under [key]) and renew again. Else ask the authority.
 problem-maybe-sent = It cannot be told whether the request has reached the authority at { $host }.
     .hint = Ask the authority whether it has it. To send the very same request once more: obnova resume { $name_quoted } --wait

@@ -89,6 +89,7 @@ pub(super) const PROBLEMS: &[(&str, &[&str])] = &[
     ("authority-busy", &["again", "host", "status"]),
     ("authority-redirects", &["host", "to"]),
     ("authority-answer", &["detail", "host"]),
+    ("authority-wants", &["host", "what"]),
     ("maybe-sent", &["host"]),
     ("not-waiting", &["job"]),
     ("quarantined", &["job", "reason"]),

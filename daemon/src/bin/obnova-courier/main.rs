@@ -1,14 +1,14 @@
 //! obnova-courier: the process that alone speaks with the network and opens mails. It reads one errand from the socket on its standard
-//! input, brings what it was sent for, and exits. It holds no key, and knows of no certificate but those that it is told to trust.
+//! input, brings what it was sent for, and exits. It holds no key, and knows of no certificate but those that it is told of.
 
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use obnovad::companions;
+use obnovad::companions::{self, MAX_FRAME};
 use obnovad::courier::protocol::{Errand, Report};
 use obnovad::mail::{self, Resolver};
 use obnovad::network;
-use tokio::net::UnixStream;
 
 #[expect(clippy::print_stderr, reason = "whoever started this sees else only that it ended")]
 fn main() -> ExitCode {
@@ -23,28 +23,36 @@ fn main() -> ExitCode {
 
 fn serve() -> io::Result<()> {
     obnova_secret::process::harden()?;
-    let socket = companions::daemon()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let served = runtime.block_on(async {
-        socket.set_nonblocking(true)?;
-        let mut socket = UnixStream::from_std(socket)?;
-        let report = match serde_json::from_slice(&companions::receive(&mut socket).await?) {
-            Ok(errand) => run(errand, &mut socket).await?,
-            Err(error) => Report::Refused(error.to_string()),
-        };
-        companions::send(&mut socket, &serde_json::to_vec(&report)?).await
-    });
-    // A name that is still being looked up keeps nobody.
-    runtime.shutdown_background();
-    served
+    let mut socket = companions::daemon()?;
+    let report = match serde_json::from_slice(&companions::receive(&mut socket, MAX_FRAME)?) {
+        Ok(errand) => run(errand, &mut socket)?,
+        Err(error) => Report::Refused(error.to_string()),
+    };
+    tell(&mut socket, &report)
 }
 
-async fn run(errand: Errand, socket: &mut UnixStream) -> io::Result<Report> {
-    Ok(match errand {
-        Errand::Ask { call } => Report::Answered(network::ask(call).await),
-        Errand::Read { arrived, names } => {
-            let bytes = companions::receive(socket).await?;
-            Report::Read(mail::read(&bytes, arrived, &Resolver::new(names)).await.map(Box::new))
+fn run(errand: Errand, socket: &mut UnixStream) -> io::Result<Report> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let report = match errand {
+        Errand::Ask { call } => {
+            let asked = socket.try_clone()?;
+            let sign = move |message: &[u8]| {
+                let mut socket = &asked;
+                tell(&mut socket, &Report::Sign(message.into()))?;
+                companions::receive(&mut socket, MAX_FRAME)
+            };
+            Report::Answered(runtime.block_on(network::ask(call, sign)))
         }
-    })
+        Errand::Read { arrived, names } => {
+            let bytes = companions::receive(socket, MAX_FRAME)?;
+            Report::Read(runtime.block_on(mail::read(&bytes, arrived, &Resolver::new(names))).map(Box::new))
+        }
+    };
+    // A name that is still being looked up keeps nobody.
+    runtime.shutdown_background();
+    Ok(report)
+}
+
+fn tell(socket: &mut impl io::Write, report: &Report) -> io::Result<()> {
+    companions::send(socket, &serde_json::to_vec(report)?)
 }

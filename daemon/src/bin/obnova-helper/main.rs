@@ -38,12 +38,12 @@ fn main() -> ExitCode {
 fn serve() -> io::Result<()> {
     obnova_secret::process::harden()?;
     let mut socket = companions::daemon()?;
-    let request = read_frame(&mut socket)?;
+    let request = companions::receive(&mut socket, MAX_FRAME)?;
     let answer = match read_request(&request, &mut socket) {
         Ok((request, secrets)) => answer(&request, secrets),
         Err(error) => Err(error),
     };
-    write_frame(&mut socket, &serde_json::to_vec(&answer)?)
+    companions::send(&mut socket, &serde_json::to_vec(&answer)?)
 }
 
 /// Does what is asked. The answer's type is the one that [`Request`] documents.
@@ -98,35 +98,13 @@ fn read_request(frame: &[u8], socket: &mut UnixStream) -> Result<(Request, Vec<S
     Ok((request, secrets))
 }
 
-fn read_frame(socket: &mut UnixStream) -> io::Result<Vec<u8>> {
-    let mut frame = vec![0; read_length(socket, MAX_FRAME)?];
-    socket.read_exact(&mut frame)?;
-    Ok(frame)
-}
-
 /// From the socket straight into locked memory.
 fn read_secret(socket: &mut UnixStream) -> Result<Secret, HelperError> {
     let refused = |error: io::Error| HelperError::Refused { detail: error.to_string() };
-    let length = read_length(socket, CAPACITY).map_err(refused)?;
+    let length = companions::receive_length(socket, CAPACITY).map_err(refused)?;
     let secret = Secret::read_from(socket.take(length as u64)).map_err(|error| match error {
         SecretError::CannotLock { .. } | SecretError::Memory(_) => HelperError::Memory { detail: error.to_string() },
         SecretError::TooLong { .. } | SecretError::Io(_) => HelperError::Refused { detail: error.to_string() },
     })?;
     if secret.expose().len() == length { Ok(secret) } else { Err(refused(io::ErrorKind::UnexpectedEof.into())) }
-}
-
-fn read_length(socket: &mut UnixStream, limit: usize) -> io::Result<usize> {
-    let mut length = [0; 4];
-    socket.read_exact(&mut length)?;
-    let length = u32::from_le_bytes(length) as usize;
-    if length <= limit { Ok(length) } else { Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is too long")) }
-}
-
-fn write_frame(socket: &mut UnixStream, frame: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(frame.len())
-        .ok()
-        .filter(|_| frame.len() <= MAX_FRAME)
-        .ok_or_else(|| io::Error::other("the answer is too long"))?;
-    socket.write_all(&length.to_le_bytes())?;
-    socket.write_all(frame)
 }

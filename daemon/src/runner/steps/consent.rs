@@ -53,7 +53,7 @@ pub(in crate::runner) async fn question(ground: &Ground<'_>) -> Result<QuestionV
             let sittings = match programme.authority {
                 Authority::Simulated { pause: true, .. } => "2",
                 // Nobody knows before.
-                Authority::SignedRequest(_) => "perhaps",
+                Authority::SignedRequest(_) | Authority::Est(_) => "2-perhaps",
                 Authority::SelfSigned { .. } | Authority::Simulated { .. } => "1",
             };
             args.push(("sittings", sittings.to_owned()));

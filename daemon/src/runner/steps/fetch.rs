@@ -8,12 +8,14 @@ use super::{Ground, verify};
 use crate::authorities::answers;
 
 pub(super) async fn perform(ground: &Ground<'_>) -> Result<Outcome, Problem> {
+    let authority = ground.authority().await?;
     let received = match ground.job.issued() {
         Some(issued) => issued.iter().map(|der| der.0.clone()).collect(),
-        None => ground.authority().await?.fetch(ground.order()?).await?,
+        None => authority.fetch(ground.order()?).await?,
     };
     let keys: Vec<&[u8]> = (0..ground.job.start.old.len()).filter_map(|member| ground.job.public_key(member)).collect();
-    let sorted = answers::sorted(received, &keys).map_err(|_| Problem::NotVerified { check: "key".into() })?;
+    let mut sorted = answers::sorted(received, &keys).map_err(|_| Problem::NotVerified { check: "key".into() })?;
+    sorted.others.extend(authority.links().await?);
     for (member, certificate) in sorted.ours.iter().enumerate() {
         verify::judge(ground, member, certificate, &sorted.others).await?;
     }

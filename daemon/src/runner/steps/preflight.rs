@@ -26,7 +26,9 @@ pub(super) async fn perform(ground: &Ground<'_>, sitting: &Sitting) -> Result<Ou
         if let Some(elsewhere) = olds.iter().find(|old| old.place != *place) {
             return Err(Problem::TwinsApart { role: elsewhere.role.clone() });
         }
-        return Ok(Outcome::Preflight { keys: on_card(ground, sitting, place).await?, protected: true, subject: None });
+        let keys = on_card(ground, sitting, place).await?;
+        all_wanted(ground, &keys).await?;
+        return Ok(Outcome::Preflight { keys, protected: true, subject: None });
     }
     let (mut keys, mut protected) = (Vec::new(), false);
     for old in olds {
@@ -34,6 +36,7 @@ pub(super) async fn perform(ground: &Ground<'_>, sitting: &Sitting) -> Result<Ou
         keys.push(key);
         protected |= secret;
     }
+    all_wanted(ground, &keys).await?;
     Ok(Outcome::Preflight { keys, protected, subject: subject(ground).await? })
 }
 
@@ -43,6 +46,15 @@ async fn subject(ground: &Ground<'_>) -> Result<Option<Bytes>, Problem> {
     let changed = programme.visiting_card_of(&old).filter(|card| !card.is_said_by(old.subject()));
     let name = changed.map(|card| name::encode(&card.attributes())).transpose();
     Ok(name.map_err(|error| Problem::Internal { detail: error.to_string() })?.map(Bytes))
+}
+
+/// The authority can be reached, where it is asked beforehand, and takes such keys.
+async fn all_wanted(ground: &Ground<'_>, keys: &[NewKey]) -> Result<(), Problem> {
+    let authority = ground.authority().await?;
+    for key in keys {
+        authority.suits(key.algorithm).await?;
+    }
+    Ok(())
 }
 
 /// The certificates stand where they stood when the renewal began.

@@ -31,7 +31,7 @@ pub(super) async fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
             };
             request.encode().map_err(internal)?
         }
-        Authority::Simulated { .. } | Authority::SignedRequest(_) => {
+        Authority::Simulated { .. } | Authority::SignedRequest(_) | Authority::Est(_) => {
             let request = signed_request::Request { old: &old_der, public_key: ground.public_key()? };
             request.encode().map_err(internal)?
         }
@@ -57,10 +57,15 @@ pub(super) async fn perform(
     sitting: &mut Sitting,
 ) -> Result<Outcome, Problem> {
     let signature = ground.sign_with_new(request, sitting).await?;
-    let made = if ground.programme().await?.authority.is_elsewhere() {
-        Made::Message(Bytes(message(ground, request, &signature, sitting).await?))
-    } else {
-        Made::Certificate(Bytes(self_signed::assemble(request, &signature).map_err(internal)?))
+    let made = match ground.programme().await?.authority {
+        Authority::SelfSigned { .. } => Made::Certificate(Bytes(self_signed::assemble(request, &signature).map_err(internal)?)),
+        Authority::Simulated { .. } | Authority::SignedRequest(_) => {
+            Made::Message(Bytes(message(ground, request, &signature, sitting).await?))
+        }
+        // The old key does not sign it, but logs in with it.
+        Authority::Est(_) => {
+            Made::Message(Bytes(signed_request::certification_request(request, &signature).map_err(internal)?))
+        }
     };
     let (Made::Certificate(bytes) | Made::Message(bytes)) = &made;
     ground.make_directory()?;

@@ -1,12 +1,17 @@
 //! The new key or the old one signs, wherever it lives: in a file, on a card, in a token.
 
 use obnova_core::job::{Bytes, Home};
-use obnova_core::{Certificate, Problem};
+use obnova_core::programme::Remote;
+use obnova_core::{Certificate, Problem, Step};
 
-use super::Ground;
+use super::{Ground, missing};
+use crate::authorities::{Failed, est};
 use crate::cards::step::{CardAnswer, CardStep};
+use crate::courier::Turn;
+use crate::courier::protocol::{Answer, Login};
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
+use crate::shares::{self, Whose};
 
 impl Ground<'_> {
     /// The new key's signature: PKCS #1 v1.5 with SHA-256 for RSA, ECDSA (DER form) with SHA-256 for P-256 and with SHA-384 for P-384.
@@ -46,6 +51,34 @@ impl Ground<'_> {
         let secret = sitting.old_secret(self).await?;
         let signature = self.tools.helper.sign(&key, message, &public_key, secret.as_deref()).await;
         signature.map_err(|error| trouble::helper(&error, &key))
+    }
+
+    /// Has asked and tried what opens the old key. Changes nothing.
+    pub(super) async fn open_old(&self, sitting: &mut Sitting) -> Result<(), Problem> {
+        match self.reservation()? {
+            Some(_) => self.open_card(sitting, &self.old()?.place).await,
+            None => sitting.old_secret(self).await.map(drop),
+        }
+    }
+
+    /// Posts the request by EST, during which the old key logs in.
+    pub(super) async fn enrol(&self, remote: &Remote, sitting: &mut Sitting) -> Result<Answer, Failed> {
+        let begun = async {
+            let login = Login { certificate: self.old_der().await?.into(), key: self.old_certificate().await?.key };
+            let request = *self.job.messages().first().ok_or_else(|| missing(Step::Request))?;
+            self.tools.courier.begin(est::enrol(remote, request, login)).await
+        };
+        let mut exchange = begun.await.map_err(Failed::before)?;
+        loop {
+            match shares::spent(Whose::Authority, exchange.next()).await {
+                Turn::Over(answer) => return answer.map_err(Failed::of),
+                // Without it there is no connection, and nothing is sent.
+                Turn::Sign(message) => {
+                    let signature = self.sign_with_old(&message, sitting).await.map_err(Failed::before)?;
+                    exchange.give(&signature).await.map_err(Failed::before)?;
+                }
+            }
+        }
     }
 
     fn signature(&self, answer: CardAnswer) -> Result<Vec<u8>, Problem> {

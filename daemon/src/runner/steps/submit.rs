@@ -3,10 +3,11 @@
 
 use obnova_api::QuestionView;
 use obnova_core::job::{Bytes, Intent, Outcome};
-use obnova_core::{Fingerprint, Problem};
+use obnova_core::{Fingerprint, Problem, Step};
 
 use super::request::write_whole;
 use super::{Answer, Ground};
+use crate::authorities::{Failed, Issuer, Submitted, est};
 use crate::bus::views;
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
@@ -16,21 +17,24 @@ const SENDING_FILE: &str = "sending";
 /// What the authority answered: an outcome as the journal holds them.
 const TAKEN_FILE: &str = "taken.json";
 
-pub(super) fn prepare(ground: &Ground<'_>) -> Intent {
-    Intent::Submit { sha256: Fingerprint::of(&ground.job.messages().concat()) }
+pub(super) async fn prepare(ground: &Ground<'_>, sitting: &mut Sitting) -> Result<Intent, Problem> {
+    if matches!(ground.authority().await?, Issuer::Est { .. }) {
+        // Asked and checked before anything is intended, and before a server waits for it.
+        ground.open_old(sitting).await?;
+    }
+    Ok(Intent::Submit { sha256: Fingerprint::of(&ground.job.messages().concat()) })
 }
 
-pub(super) async fn perform(ground: &Ground<'_>) -> Result<Outcome, Problem> {
+pub(super) async fn perform(ground: &Ground<'_>, sitting: &mut Sitting) -> Result<Outcome, Problem> {
     let authority = ground.authority().await?;
-    let (sending, taken) = (ground.file(SENDING_FILE), ground.file(TAKEN_FILE));
+    let sending = ground.file(SENDING_FILE);
     ground.make_directory()?;
     write_whole(&sending, b"").map_err(|error| trouble::io(&error, &sending))?;
-    match authority.submit(&ground.job.messages()).await {
+    match send(ground, &authority, sitting).await {
         Ok(submitted) => {
             let issued = submitted.issued.into_iter().map(Bytes).collect();
             let outcome = Outcome::Submit { order: submitted.order, issued };
-            let written = serde_json::to_vec(&outcome).map_err(|error| Problem::Internal { detail: error.to_string() })?;
-            write_whole(&taken, &written).map_err(|error| trouble::io(&error, &taken))?;
+            keep(ground, TAKEN_FILE, &outcome)?;
             Ok(outcome)
         }
         Err(failed) => {
@@ -43,22 +47,14 @@ pub(super) async fn perform(ground: &Ground<'_>) -> Result<Outcome, Problem> {
 }
 
 pub(super) async fn probe(ground: &Ground<'_>, sitting: &Sitting) -> Answer {
-    let (sending, taken) = (ground.file(SENDING_FILE), ground.file(TAKEN_FILE));
-    match std::fs::read(&taken) {
-        Ok(written) => {
-            return match serde_json::from_slice(&written) {
-                Ok(outcome @ Outcome::Submit { .. }) => Answer::Happened(outcome),
-                _ => Answer::Unknown(Problem::Unclear { step: "submit".into(), path: taken.display().to_string() }),
-            };
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Answer::Unknown(trouble::io(&error, &taken)),
+    if let Some(kept) = kept(ground, TAKEN_FILE, Step::Submit) {
+        return kept;
     }
     let authority = match ground.authority().await {
         Ok(authority) => authority,
         Err(problem) => return Answer::Unknown(problem),
     };
-    if !authority.tells_orders() && !sending.exists() {
+    if !authority.tells_orders() && !ground.file(SENDING_FILE).exists() {
         return Answer::NotYet;
     }
     match authority.order_of(&ground.job.messages()).await {
@@ -66,6 +62,35 @@ pub(super) async fn probe(ground: &Ground<'_>, sitting: &Sitting) -> Answer {
         Ok(None) => Answer::NotYet,
         Err(problem @ Problem::MaybeSent { .. }) => may_send_again(ground, sitting, problem).await,
         Err(problem) => Answer::Unknown(problem),
+    }
+}
+
+/// Sends what the journal holds.
+async fn send(ground: &Ground<'_>, authority: &Issuer<'_>, sitting: &mut Sitting) -> Result<Submitted, Failed> {
+    match authority {
+        Issuer::Est { remote, .. } => est::enrolled(remote, &ground.enrol(remote, sitting).await?),
+        other => other.submit(&ground.job.messages()).await,
+    }
+}
+
+/// Keeps what an authority handed over that would not do so twice, until it is written down.
+pub(super) fn keep(ground: &Ground<'_>, name: &str, outcome: &Outcome) -> Result<(), Problem> {
+    let path = ground.file(name);
+    let written = serde_json::to_vec(outcome).map_err(|error| Problem::Internal { detail: error.to_string() })?;
+    write_whole(&path, &written).map_err(|error| trouble::io(&error, &path))
+}
+
+/// What [`keep`] kept of a step; `None`, if nothing.
+pub(super) fn kept(ground: &Ground<'_>, name: &str, step: Step) -> Option<Answer> {
+    let path = ground.file(name);
+    let unclear = || Answer::Unknown(Problem::Unclear { step: step.to_string(), path: path.display().to_string() });
+    match std::fs::read(&path) {
+        Ok(written) => Some(match serde_json::from_slice::<Outcome>(&written) {
+            Ok(outcome) if outcome.step() == step => Answer::Happened(outcome),
+            _ => unclear(),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => Some(Answer::Unknown(trouble::io(&error, &path))),
     }
 }
 

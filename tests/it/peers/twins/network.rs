@@ -3,8 +3,9 @@
 
 use obnova_tests::authority::{Counted, StandIn};
 use obnova_tests::token::{PIN, SoftToken};
-use obnova_tests::twins::Use;
+use obnova_tests::twins::{CardAuthority, Use};
 use obnova_tests::{CardKind, KeyKind, Scene};
+use openssl::pkey::{PKey, Public};
 use tokio::process::Command;
 
 use super::listed;
@@ -23,10 +24,26 @@ fn of_twins(text: &str) -> String {
     text.replace("kind = \"password\"", "kind = \"pin\"")
 }
 
+/// One role, that of the commercial certificate, which logs in; and a PIN.
+fn of_one(text: &str) -> String {
+    text.replace("[[match]]\nrole = \"general\"", "[[match]]\nrole = \"commercial\"\nnon-repudiation = false")
+        .replace("kind = \"password\"", "kind = \"pin\"")
+}
+
 fn configured(scene: &Scene, stand_in: &StandIn, configuration: &str) -> Command {
+    configured_for("signed-request", of_twins, scene, stand_in, configuration)
+}
+
+fn configured_for(
+    example: &str,
+    change: fn(&str) -> String,
+    scene: &Scene,
+    stand_in: &StandIn,
+    configuration: &str,
+) -> Command {
     let directory = scene.home().join("configuration");
     std::fs::create_dir_all(directory.join("programmes.d")).expect("a directory");
-    stand_in.write_programme("signed-request", &directory.join("programmes.d/signed-request.toml"), of_twins);
+    stand_in.write_programme(example, &directory.join(format!("programmes.d/{example}.toml")), change);
     std::fs::write(directory.join("obnova.toml"), configuration).expect("written");
     let mut command = scene.obnovad();
     command.arg("--config").arg(directory.join("obnova.toml")).env("OBNOVA_LOG", "debug");
@@ -71,4 +88,45 @@ async fn a_piv_card_s_pair_is_renewed_over_the_network() {
         assert!(certificate.not_after() > openssl::asn1::Asn1Time::days_from_now(300).expect("a time"), "{id} is the new one");
         anna.signs(id).await;
     }
+}
+
+const ONE: Counted = Counted { requests: 1, again: 0, certificates: 1 };
+
+/// The old key logs in from the token: RSA by TLS 1.2, elliptic curves by TLS 1.3.
+#[tokio::test]
+async fn a_token_s_certificate_is_renewed_by_est() {
+    for kind in [KeyKind::P256, KeyKind::Rsa(2048)] {
+        let stand_in = StandIn::start();
+        let token = SoftToken::new("Anna");
+        let key = token.generate("02", "commercial", kind, &["--usage-sign"]);
+        token.write("02", "commercial", &stand_in.issued("Anna Novak", &key, Use::Signing, 20));
+        let before = token.objects();
+        let scene = Scene::set().await;
+        let _daemon = scene.start_as(configured_for("est", of_one, &scene, &stand_in, &token.configuration())).await;
+        scene.obnova(&["watch", &token.place()]).await.ends(0);
+        let answers = format!("consent=renewal:yes\npin={PIN}\n");
+        scene.obnova_answering(&answers, &["renew", "Anna Novak", "--wait"]).await.ends(0);
+        assert_eq!(stand_in.counted(), ONE, "{kind:?}");
+        assert!(before.is_subset(&token.objects()), "nothing is gone");
+    }
+}
+
+#[tokio::test]
+async fn a_piv_card_s_certificate_is_renewed_by_est() {
+    let stand_in = StandIn::start();
+    let others = CardAuthority::named("Others");
+    let issue = |key: &PKey<Public>, usage| match usage {
+        Use::Binding => others.issue("Anna Novak", key, usage, 300),
+        _ => stand_in.issued("Anna Novak", key, usage, 20),
+    };
+    let anna = Annas::issued_by(CardKind::Moves, issue).await;
+    let _card = anna.insert().await;
+    let scene = Scene::set().await;
+    let _daemon = anna.watched_by(&scene, &configured_for("est", of_one, &scene, &stand_in, "")).await;
+    let item = scene.item("the one that est renews", |item| item.programme.as_deref() == Some("est")).await;
+    scene.obnova_answering("consent=renewal:yes\npin=123456\n", &["renew", &item.id, "--wait"]).await.ends(0);
+    assert_eq!(stand_in.counted(), ONE);
+    let certificate = anna.certificate("01").await;
+    assert!(certificate.not_after() > openssl::asn1::Asn1Time::days_from_now(300).expect("a time"), "it is the new one");
+    anna.signs("01").await;
 }
