@@ -161,6 +161,11 @@ impl Loaded {
         &self.state.world
     }
 
+    /// The world as replayed, for what is known from elsewhere before anything is served.
+    pub fn world_mut(&mut self) -> &mut World {
+        &mut self.state.world
+    }
+
     /// Starts the engine; it runs until every handle is gone.
     pub fn start(self) -> Engine {
         let (requests, received) = mpsc::channel(64);

@@ -189,6 +189,8 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     let stamps = loaded.take_stamps();
     let (surveyor, surveying) = Surveyor::start(parts.helper.clone(), stamps, sightings).map_err(RunError::Watching)?;
     let unfinished = unfinished(loaded.world());
+    let mut machine = parts.machine;
+    machine.introduce(loaded.world_mut());
     let engine = loaded.start();
     let (readers, at_readers) = parts.readers.unzip();
     let cards = Cards::new(parts.helper.clone(), readers, parts.modules);
@@ -237,7 +239,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     service::ready();
     changed.notify_one();
 
-    let watching = Watching::new(engine.clone(), surveyor, cards.clone(), keyring, credentials, parts.machine);
+    let watching = Watching::new(engine.clone(), surveyor, cards.clone(), keyring, credentials, machine);
     let look = tokio::spawn(watching.run(parts.settings, seen, parts.reloads));
     let greet = tokio::spawn(at_screen(parts.connection.clone(), engine.clone(), notifiers));
     let look_at_cards = tokio::spawn(at_cards(cards, engine.clone(), runner.clone(), at_readers));

@@ -44,6 +44,8 @@ const USUAL: [&str; 16] = [
 pub struct Machine {
     root: PathBuf,
     others: Others,
+    /// What was read of other tools before anything was served, until it is taken note of.
+    read: Option<Report>,
     /// Its own certificates are to be looked after.
     own: bool,
 }
@@ -52,12 +54,20 @@ impl Machine {
     /// The one whose files begin here. `own`: its own certificates are looked after, where nobody says which.
     pub fn at(root: impl Into<PathBuf>, own: bool) -> Self {
         let root = root.into();
-        Self { others: Others::at(root.clone()), root, own }
+        Self { others: Others::at(root.clone()), root, read: None, own }
     }
 
     /// None that matters.
     pub fn none() -> Self {
-        Self { root: PathBuf::new(), others: Others::none(), own: false }
+        Self { root: PathBuf::new(), others: Others::none(), read: None, own: false }
+    }
+
+    /// Has the world know what other tools renew, before it warns of anything or starts anything by itself. Blocks.
+    pub(crate) fn introduce(&mut self, world: &mut World) {
+        let report = self.others.look();
+        // Nobody has been told of anything yet.
+        drop(world.renew_elsewhere(report.renewed.clone()));
+        self.read = Some(report);
     }
 
     /// The directories where its certificates may be.
@@ -162,6 +172,9 @@ impl Watching {
 
     /// What other tools have written down, where that is news.
     async fn look_at_others(&mut self) -> Result<Option<Report>, Problem> {
+        if let Some(read) = self.machine.read.take() {
+            return Ok(Some(read));
+        }
         if !self.machine.others.is_stale() {
             return Ok(None);
         }

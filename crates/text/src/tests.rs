@@ -166,6 +166,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "free",
             "unwatched",
             "foreign",
+            "tool",
             "credential",
             "notify",
             "places",

@@ -254,7 +254,7 @@ fn places(subject: &Subject<'_>, scope: &Scope) -> Vec<CheckView> {
         let place = match &item.kind {
             Kind::Place(place) => place.clone(),
             // While it is being renewed, the problem is the renewal's.
-            Kind::Identity { certificates, job: None, .. } => certificates.first()?.2.clone(),
+            Kind::Identity { certificates, job: None, renewed_by: None, .. } => certificates.first()?.2.clone(),
             _ => return None,
         };
         let view = check("place", Level::Ok, [("name", item.name), ("path", place.shown())]);
@@ -263,7 +263,8 @@ fn places(subject: &Subject<'_>, scope: &Scope) -> Vec<CheckView> {
     });
     let unreadable: Vec<CheckView> = unreadable.collect();
     if unreadable.is_empty() {
-        let watched = world.watches().filter(|place| scope.covers(place)).count();
+        let found = world.places().filter(|place| world.is_only_usual(place));
+        let watched = world.watches().chain(found).filter(|place| scope.covers(place)).count();
         return vec![check("places", Level::Ok, [("count", watched.to_string())])];
     }
     unreadable
@@ -271,7 +272,7 @@ fn places(subject: &Subject<'_>, scope: &Scope) -> Vec<CheckView> {
 
 fn of_identity(subject: &Subject<'_>, item: &Item) -> Vec<CheckView> {
     let world = subject.world;
-    let Kind::Identity { not_after, .. } = &item.kind else { return Vec::new() };
+    let Kind::Identity { not_after, renewed_by, .. } = &item.kind else { return Vec::new() };
     let members = world.current(item.id);
     let named = |what: &str, level| {
         let view = check(what, level, [("name", item.name.clone())]);
@@ -280,6 +281,14 @@ fn of_identity(subject: &Subject<'_>, item: &Item) -> Vec<CheckView> {
     let ended = *not_after < subject.now;
     let level = if ended { Level::Critical } else { Level::Ok };
     let mut checks = vec![with(named("certificate", level), "not_after", views::time(*not_after))];
+    if let Some(tool) = renewed_by {
+        let view = with(named("tool", Level::Ok), "tool", tool.to_string());
+        checks.push(match &item.problem {
+            Some(problem) => failed(view, Level::Warning, problem),
+            None => view,
+        });
+        return checks;
+    }
     let Some(programme) = members.first().and_then(|first| world.programme_of(first.certificate)) else {
         checks.push(failed(named("programme", Level::Ok), Level::Warning, &Problem::NoProgramme {}));
         return checks;

@@ -54,6 +54,7 @@ check-foreign = { $what ->
    *[other] On the card “{ $card }”, “{ $what }” lies in slot { $spot }, of which Obnova knows nothing.
 }
     .hint = Another program may need it. Obnova never takes or deletes it.
+check-tool = { $name } is renewed by { $tool }; Obnova only watches it.
 check-credential = The credential “{ $credential }” was handed over; it is to open { $path }.
 check-notify = { $path } is told of each notice.
 check-places = { $count ->
