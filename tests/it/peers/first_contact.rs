@@ -244,6 +244,19 @@ async fn the_machines_own_certificates_are_found_and_those_of_other_tools_left_t
     assert!(daemon.stop().await.success(), "{}", daemon.log());
     let mut daemon = machine.start().await;
     machine.watches(&all).await;
+
+    // What somebody does not want watched stays unwatched.
+    let doctor = machine.system.obnova_as(0, &["doctor"]).await;
+    assert!(doctor.out.contains("files and cards that are watched can be read."), "{doctor:?}");
+    assert!(doctor.out.contains("certbot renews this certificate") && !doctor.out.contains("Late is renewed as"), "{doctor:?}");
+    let web = machine.item("Web", |_| true).await;
+    machine.system.obnova_as(0, &["unwatch", &web.id]).await.ends(0);
+    machine.watches(&all[1..]).await;
+    daemon.signal(Signal::HUP);
+    let anew = async || daemon.log().contains("the configuration was read anew").then_some(());
+    eventually("it is read anew", anew).await;
+    machine.watches(&all[1..]).await;
+
     fs::write(machine.path("obnova-etc/obnova.toml"), "[watch]\nplaces = []\n").expect("written");
     daemon.signal(Signal::HUP);
     eventually("nothing", async || machine.items().await.is_empty().then_some(())).await;
