@@ -30,6 +30,7 @@ const INSTALLED: &[(&str, u32)] = &[
     ("share/doc/obnova/notify.d/mail.example", 0o644),
     ("share/doc/obnova/notify.d/webhook.example", 0o644),
     ("share/doc/obnova/obnova.toml", 0o644),
+    ("share/doc/obnova/programmes/est.toml", 0o644),
     ("share/doc/obnova/programmes/signed-request.toml", 0o644),
     ("share/fish/vendor_completions.d/obnova.fish", 0o644),
     ("share/icons/hicolor/scalable/apps/obnova.svg", 0o644),
