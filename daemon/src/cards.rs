@@ -216,6 +216,16 @@ impl Cards {
         self.modules().iter().find(by).cloned()
     }
 
+    /// The module by which other programs reach a card or token: the one that shows it to us; for a PIV card, OpenSC's.
+    pub fn module_for_others(&self, place: &Place) -> Option<Module> {
+        let opensc =
+            |module: &&Module| module.path.file_name().is_some_and(|name| name.to_string_lossy().contains("opensc-pkcs11"));
+        match place.scheme() {
+            Scheme::Piv => self.modules().iter().find(opensc).cloned(),
+            _ => self.shows(place),
+        }
+    }
+
     fn shown(&self) -> std::sync::MutexGuard<'_, HashMap<Module, Vec<Place>>> {
         // Whole values are put in and taken out: what a panicked holder left is right all the same.
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)

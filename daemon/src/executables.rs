@@ -44,9 +44,19 @@ pub async fn run(
     arguments: &[impl AsRef<OsStr>],
     environment: &[(&str, &str)],
 ) -> Result<(), Failure> {
+    run_reading(program, arguments, environment, Stdio::null()).await
+}
+
+/// The same with something to read.
+pub async fn run_reading(
+    program: impl AsRef<OsStr>,
+    arguments: &[impl AsRef<OsStr>],
+    environment: &[(&str, &str)],
+    input: impl Into<Stdio>,
+) -> Result<(), Failure> {
     let mut command = Command::new(program);
     command.args(arguments).env_clear().env("PATH", PATH).envs(environment.iter().copied());
-    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.current_dir("/").stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn()?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let whole = async {

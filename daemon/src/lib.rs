@@ -251,6 +251,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         bus::publish(parts.connection.clone(), desk.clone(), publications, tell)
     };
     runner.tidy_all().await;
+    let remind = tokio::spawn(runner.clone().remind());
     for number in unfinished {
         runner.drive(number, requester(&engine, number).await?);
     }
@@ -264,6 +265,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     };
     service::stopping();
     look.abort();
+    remind.abort();
     look_at_cards.abort();
     greet.abort();
     runner.stop_all().await;

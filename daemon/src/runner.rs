@@ -169,6 +169,29 @@ impl Runner {
             self.tidy(number).await;
         }
     }
+
+    /// Has those told of finished renewals who had not heard of them when the daemon ended.
+    pub async fn remind(self) {
+        let latest = self.tools.engine.read(|state| latest_registered(&state.world)).await;
+        for (number, job) in latest.unwrap_or_default() {
+            let ground = Ground { tools: &self.tools, number, job: &job };
+            if let Err(problem) = steps::register::catch_up(&ground).await {
+                tracing::debug!(job = number, %problem, "whether all have heard of it is not known");
+            }
+        }
+    }
+}
+
+/// The last finished renewal of each identity, where somebody was to learn of it.
+fn latest_registered(world: &obnova_core::World) -> Vec<(u64, Job)> {
+    let mut latest = HashMap::new();
+    for (number, job) in world.jobs() {
+        let done = matches!(job.phase, Phase::Done) && job.start.plan.steps().contains(&Step::Register);
+        if done {
+            latest.insert(job.start.identity, (number, job.clone()));
+        }
+    }
+    latest.into_values().collect()
 }
 
 /// What a panicked holder left behind is a whole value all the same: these are replaced, never half written.

@@ -28,6 +28,8 @@ everything() {
 }
 
 # --- what is installed runs ---
+# Where certificates usually are; so small a system has none.
+mkdir -p /etc/ssl
 everything >/root/before
 useradd --create-home anna
 apt-get -qq install --yes --no-install-recommends /mnt/older/obnova_*.deb >&2
@@ -47,7 +49,11 @@ say verified-wrong "$(systemd-analyze verify --man=no /tmp/obnovad.service 2>&1)
 say secure "$(systemd-analyze security --threshold=15 obnovad.service >&2 && echo yes)"
 say insecure "$(systemd-analyze security --threshold=15 dbus.service >/dev/null || echo yes)"
 
-# --- a certificate of this computer ---
+# --- a certificate of this computer, where such are and nobody has said anything; then elsewhere, where somebody has ---
+install -m 640 -g obnova /mnt/machine.pem /etc/ssl/machine.pem
+say status-unconfigured "$(until_is '*1 certificate*' property StatusText)"
+say root-sees-unconfigured "$(obnova --system list)"
+rm /etc/ssl/machine.pem
 install -D -m 644 /mnt/machine.pem /srv/certificates/machine.pem
 chown -R obnova: /srv/certificates
 mkdir -p /etc/obnova/obnova.toml.d

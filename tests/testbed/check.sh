@@ -14,6 +14,7 @@ wants nginx-light test -x /usr/sbin/nginx
 wants polkitd test -x /usr/lib/polkit-1/polkitd
 wants_shells
 wants_tokens
+wants libnss3-tools command -v certutil
 wants_cards
 # A dump of a running process, as root makes one.
 wants gdb command -v gcore

@@ -192,6 +192,13 @@ impl Certificate {
         Ok(Fingerprint(holder.finalize().into()))
     }
 
+    /// DER of the issuer's `Name`, and the content octets of the serial number, in the DER of a certificate: what names it among
+    /// all others (RFC 5280 section 4.1.2.2).
+    pub fn issuer_and_serial(der: &[u8]) -> Result<(Vec<u8>, Vec<u8>), CertificateError> {
+        let (_, parsed) = X509Certificate::from_der(der).map_err(|error| CertificateError::Malformed(error.to_string()))?;
+        Ok((parsed.issuer().as_raw().to_vec(), parsed.raw_serial().to_vec()))
+    }
+
     /// DER of the `SubjectPublicKeyInfo` in the DER of a certificate.
     pub fn public_key_in(der: &[u8]) -> Result<Vec<u8>, CertificateError> {
         let (_, parsed) = X509Certificate::from_der(der).map_err(|error| CertificateError::Malformed(error.to_string()))?;

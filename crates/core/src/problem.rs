@@ -215,6 +215,14 @@ problems! {
     HookFailed { command: String, detail: String },
     /// An executable that is told of notices failed, or is not run.
     NotifyFailed { command: String, detail: String },
+    /// A program that must learn of the new certificate runs, and cannot be told meanwhile.
+    ProgramRunning { program: String },
+    /// The program's certificates are behind a password of its own.
+    PrimaryPassword { program: String },
+    /// The program cannot be told.
+    ProgramUntold { program: String, detail: String },
+    /// Nothing is installed by which programs could be told.
+    NssToolsMissing {},
     /// The file belongs to another user: a new one in its place would be ours.
     OwnerNotKept { path: String, owner: String },
     /// The disk is full.
@@ -269,6 +277,7 @@ impl Problem {
             | Self::NotAuthorized {}
             | Self::HookFailed { .. }
             | Self::NotifyFailed { .. }
+            | Self::NssToolsMissing {}
             | Self::OwnerNotKept { .. }
             | Self::NoCredential { .. }
             | Self::RenewedByTool { .. }

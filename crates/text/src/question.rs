@@ -168,9 +168,6 @@ impl Text {
                 (false, None) => self.say("question-consent-adopts", &[]),
             });
             lines.push(self.say(if replaces { "question-consent-replaces" } else { "question-consent-keeps" }, &readable));
-            if given("tells").is_some() {
-                lines.push(self.say("question-consent-tells", &readable));
-            }
             if given("subject").is_some() {
                 lines.push(self.say("question-consent-subject", &readable));
             }
@@ -178,6 +175,11 @@ impl Text {
                 lines.push(self.say("question-consent-new-secret", &readable));
             } else if makes && let Some(secret) = given("secret") {
                 lines.push(self.say("question-consent-secret", &[("secret", secret)]));
+            }
+        }
+        for (arg, key) in [("tells", "question-consent-tells"), ("programs", "question-consent-programs")] {
+            if given(arg).is_some() {
+                lines.push(self.say(key, &readable));
             }
         }
         if given("host").is_some() {

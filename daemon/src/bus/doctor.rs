@@ -9,12 +9,14 @@ use obnova_api::CheckView;
 use obnova_core::card::{Card, Presence, Room, Spot, Tries};
 use obnova_core::identity::Member;
 use obnova_core::item::{Item, Kind};
+use obnova_core::programme::Consumer;
 use obnova_core::{Certificate, ItemId, Level, Now, Place, Problem, Programme, World};
 
 use super::{Desk, cards, views};
 use crate::cards::census::Census;
 use crate::cards::readers::Service;
 use crate::cards::step::CardError;
+use crate::consumers::nss;
 use crate::credentials::{Credentials, Named};
 use crate::engine::journal_problem;
 use crate::journal::Query;
@@ -30,11 +32,14 @@ impl Desk {
         let newest = self.engine.journal().read(newest).await.map_err(|error| journal_problem(&error))?;
         let written = newest.last().map(|entry| entry.at);
         let census = self.cards.census().await;
+        let uses = tokio::task::spawn_blocking(nss::uses).await;
+        let uses = uses.map_err(|error| Problem::Internal { detail: error.to_string() })?;
         let (credentials, told) = (self.credentials.clone(), self.herald.state());
         let checks = self.engine.read(move |state| {
             let listing = state.listing(false);
             let scope = Scope::new(of, &listing, &census, &state.world, state.now())?;
-            let subject = Subject { world: &state.world, now: state.now(), census: &census, written, listing: &listing };
+            let subject =
+                Subject { world: &state.world, now: state.now(), census: &census, uses: &uses, written, listing: &listing };
             let mut checks = checks(&subject, &scope);
             checks.extend(handed_over(&credentials, &scope));
             checks.extend(told.into_iter().filter(|_| scope.only.is_none()).map(|(path, failure)| executable(&path, failure)));
@@ -49,6 +54,8 @@ struct Subject<'a> {
     world: &'a World,
     now: Now,
     census: &'a Census,
+    /// Which certificates other programs will use.
+    uses: &'a [nss::Use],
     /// When the journal was last written.
     written: Option<DateTime<Utc>>,
     /// The items that are shown.
@@ -307,6 +314,9 @@ fn of_identity(subject: &Subject<'_>, item: &Item) -> Vec<CheckView> {
             checks.push(failed(named("key", Level::Ok), Level::Warning, &Problem::NoKey { path: place.shown() }));
         }
     }
+    if programme.consumers.contains(&Consumer::Nss {}) {
+        checks.extend(programs(subject, &members, &named));
+    }
     if let Some(place) = places.into_iter().flatten().next().filter(|place| place.scheme().is_card()) {
         checks.push(match at_card(subject, programme, &members, &place) {
             Ok((card, rooms)) => {
@@ -318,6 +328,21 @@ fn of_identity(subject: &Subject<'_>, item: &Item) -> Vec<CheckView> {
         });
     }
     checks
+}
+
+/// Which certificate each program will use for the addresses of these.
+fn programs(subject: &Subject<'_>, members: &[Member<'_>], named: &impl Fn(&str, Level) -> CheckView) -> Vec<CheckView> {
+    let theirs = subject.uses.iter().filter(|used| members.iter().any(|member| member.certificate.has_address(&used.address)));
+    theirs
+        .map(|used| {
+            let current = members.iter().any(|member| used.certificate.is(member.certificate));
+            let view = named("program", if current { Level::Ok } else { Level::Warning });
+            let view = with(view, "program", used.program.to_owned());
+            let view = with(view, "address", used.address.clone());
+            let view = with(view, "purpose", used.purpose.as_str().to_owned());
+            with(view, "serial", used.certificate.serial_hex())
+        })
+        .collect()
 }
 
 /// All roles are there, in one place.

@@ -11,11 +11,15 @@ use crate::executables;
 /// How long is waited before each further try.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
-pub(super) async fn tell(command: &[String], news: &News<'_>) -> Result<(), Problem> {
+pub(super) async fn tell(command: &[String], news: &News) -> Result<(), Problem> {
     let failed = |detail: String| Problem::HookFailed { command: command.join(" "), detail };
     let Some((program, arguments)) = command.split_first() else { return Err(failed(String::new())) };
-    let environment =
-        [("OBNOVA_EVENT", "renewed"), ("OBNOVA_NAME", news.name), ("OBNOVA_PLACE", news.place), ("OBNOVA_FILES", news.files)];
+    let environment = [
+        ("OBNOVA_EVENT", "renewed"),
+        ("OBNOVA_NAME", news.name.as_str()),
+        ("OBNOVA_PLACE", &news.place),
+        ("OBNOVA_FILES", &news.files),
+    ];
     let mut pauses = PAUSES.into_iter();
     loop {
         match (executables::run(program, arguments, &environment).await, pauses.next()) {

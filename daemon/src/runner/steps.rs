@@ -23,7 +23,7 @@ mod fetch;
 mod generate_keys;
 mod install;
 mod preflight;
-mod register;
+pub(super) mod register;
 mod replace;
 mod request;
 mod retire_old;

@@ -77,6 +77,8 @@ fn the_package_lives_on_a_booted_computer() {
     is("insecure", "yes");
 
     // This computer's certificate.
+    has("status-unconfigured", "1 certificate watched");
+    has("root-sees-unconfigured", "Machine");
     has("status-machine", "1 certificate watched");
     assert!(!said["status-machine"].contains("Machine"), "no names: {}", said["status-machine"]);
     has("root-sees", "Machine");

@@ -1,5 +1,6 @@
 //! Two certificates on one card, renewed together beside the old pair, and what others see of it who know nothing of us.
 
+mod databases;
 mod network;
 mod piv;
 mod token;

@@ -11,6 +11,9 @@ pub enum Consumer {
         /// The program, an absolute path, and its arguments. No shell reads them.
         command: Vec<String>,
     },
+    /// The certificate databases of the person's programs: Thunderbird's, Firefox', and the one that others share
+    /// (`~/.pki/nssdb`). Only what lies on a card or token is made known there.
+    Nss {},
 }
 
 impl Consumer {
@@ -18,12 +21,18 @@ impl Consumer {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Hook { .. } => "hook",
+            Self::Nss {} => "nss",
         }
+    }
+
+    /// Whether the renewal is finished without it: what is in its way may last, and it is told later.
+    pub fn may_lag(&self) -> bool {
+        matches!(self, Self::Nss {})
     }
 
     /// Whether it can be told at all: a program is named by its absolute path, as there is nowhere that it would be looked for.
     pub(super) fn is_sound(&self) -> bool {
-        let Self::Hook { command } = self;
+        let Self::Hook { command } = self else { return true };
         let program = command.first().is_some_and(|program| program.starts_with('/'));
         let plain = command.iter().all(|word| !word.contains('\0'));
         program && plain

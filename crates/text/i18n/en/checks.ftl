@@ -69,6 +69,17 @@ check-certificate = { $result ->
     .hint = See what comes next: obnova show { $name_quoted }
 check-programme = { $name } is renewed as { $programme }.
 check-twins = { $name }: the { $count } certificates that belong together lie together.
+check-program = { $result ->
+    [ok] { $program } uses the certificate of { $name } for { $address }, { $purpose ->
+        [sign] to sign.
+       *[other] to decrypt.
+    }
+   *[other] { $program } uses another certificate than that of { $name } for { $address }, { $purpose ->
+        [sign] to sign: number { $serial }.
+       *[other] to decrypt: number { $serial }.
+    }
+}
+    .hint = Close { $program }; what it used before a renewal is replaced by itself then. Or choose the certificate in its settings.
 check-room = The card “{ $card }” has room for { $count ->
     [one] the new key
    *[other] the { $count } new keys

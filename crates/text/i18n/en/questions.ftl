@@ -73,6 +73,7 @@ question-consent-adopts-from = The certificate in { $to } will be checked, its k
 question-consent-keeps = The old file stays as it is.
 question-consent-replaces = They replace the old ones in { $to }; a copy of these is kept beside them, with today’s date in its name.
 question-consent-tells = Then this is run: { $tells }
+question-consent-programs = Then Thunderbird, Firefox and others learn of it, where they are used here.
 question-consent-card = { $count ->
     [one] A new key will be made on the card “{ $card }”, beside the old one.
    *[other] { $count } new keys will be made on the card “{ $card }”, beside the old ones.

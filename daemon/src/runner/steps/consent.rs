@@ -62,12 +62,16 @@ pub(in crate::runner) async fn question(ground: &Ground<'_>) -> Result<QuestionV
     if replace::is_meant(ground) {
         args.push(("replaces", "true".to_owned()));
     }
-    if !programme.consumers.is_empty() {
-        let command = |consumer: &Consumer| {
-            let Consumer::Hook { command } = consumer;
-            command.join(" ")
-        };
-        args.push(("tells", programme.consumers.iter().map(command).collect::<Vec<_>>().join(", ")));
+    let command = |consumer: &Consumer| match consumer {
+        Consumer::Hook { command } => Some(command.join(" ")),
+        Consumer::Nss {} => None,
+    };
+    let commands: Vec<String> = programme.consumers.iter().filter_map(command).collect();
+    if !commands.is_empty() {
+        args.push(("tells", commands.join(", ")));
+    }
+    if programme.consumers.contains(&Consumer::Nss {}) {
+        args.push(("programs", "nss".to_owned()));
     }
     if let Some(remote) = programme.authority.remote() {
         args.push(("host", remote.url.host().to_owned()));

@@ -11,7 +11,7 @@ use openssl::x509::X509;
 use super::{configured, counts, listed};
 
 /// A token with a qualified key that always asks, and a commercial one.
-fn pair(days_left: i64) -> SoftToken {
+pub(super) fn pair(days_left: i64) -> SoftToken {
     let token = SoftToken::new("Anna");
     let authority = CardAuthority::new();
     let qualified = token.generate("01", "qualified", KeyKind::Rsa(2048), &["--always-auth", "--usage-sign"]);
@@ -22,7 +22,7 @@ fn pair(days_left: i64) -> SoftToken {
 }
 
 /// The `CKA_ID`s of the certificates on the token that are not of the old pair.
-fn new_ids(token: &SoftToken) -> Vec<String> {
+pub(super) fn new_ids(token: &SoftToken) -> Vec<String> {
     let certificates = token.objects().into_iter().filter(|(class, _, _)| class == "Certificate");
     certificates.map(|(_, id, _)| id).filter(|id| !["01", "02"].contains(&id.as_str())).collect()
 }
