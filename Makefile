@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 export DESTDIR PREFIX
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check soak bench deb install
+.PHONY: help demo run test check soak bench layout deb install
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
@@ -20,6 +20,8 @@ soak: ## a renewal of twins with every mishap at every command of the card: some
 	@tests/testbed/soak.sh
 bench: ## speed and size against their limits, with the release build
 	@tests/testbed/bench.sh
+layout: ## which functions lie together in the release build, found out anew
+	@tests/testbed/layout.sh
 deb: ## the Debian package, obnova_*.deb, from the release build
 	@packaging/deb.sh
 install: ## programs, units and documents under $(DESTDIR)$(PREFIX)
