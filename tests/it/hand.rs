@@ -54,12 +54,14 @@ async fn it_waits_over_a_crash_until_the_person_has_done_it() {
     daemon.kill().await;
     let mut daemon = scene.start().await;
     scene.item("it waits still", |item| waits_for(item, "Select")).await;
-    scene.obnova(&["done", "anna"]).await.ends(0);
+    let said = scene.obnova(&["done", "anna"]).await.ends(0);
+    insta::assert_snapshot!(format!("{}{}", said.out, said.err));
     scene.item("the second", |item| waits_for(item, "Close")).await;
     // To go on is not to have done it.
     scene.obnova(&["resume", "anna", "--wait", "--secret-fd", "0"]).await.ends(3);
     scene.item("the second still", |item| waits_for(item, "Close")).await;
-    scene.obnova(&["done", "anna", "--wait"]).await.ends(0);
+    let written = scene.obnova(&["done", "anna", "--wait", "--json"]).await.ends(0);
+    insta::assert_json_snapshot!(written.steady_json());
     scene.item("the new one", |item| item.kind == "identity" && item.state == "valid" && item.job.is_none()).await;
     let again = scene.obnova(&["done", "anna"]).await.ends(1);
     assert!(again.err.contains("hint: "), "{again:?}");

@@ -48,14 +48,8 @@ async fn a_script_reads_how_it_went() {
     let scene = Scene::set().await;
     let answers = "consent=renewal:yes\npassword=1234\n";
     let outcome = rehearse(&scene, answers, &["rehearse", "self-signed", "--json"]).await.ends(0);
-    let mut told = outcome.json();
+    let told = outcome.steady_json();
     assert_eq!(told["state"], "done", "{outcome:?}");
-    for (key, value) in told.as_object_mut().expect("an object") {
-        // What is another each time.
-        if ["finished", "started", "item", "subject", "made"].contains(&key.as_str()) {
-            *value = format!("[{key}]").into();
-        }
-    }
     insta::assert_json_snapshot!(told);
     nothing_is_left(&scene);
 }
