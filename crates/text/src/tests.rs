@@ -171,6 +171,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "notify",
             "places",
             "certificate",
+            "program",
             "programme",
             "twins",
             "room",

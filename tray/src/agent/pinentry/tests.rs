@@ -1,7 +1,8 @@
 //! Against small scripts that speak as pinentries do; the real ones are asked in `tests/it/peers`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -18,8 +19,13 @@ fn script(branches: &str) -> (TempDir, Pinentry) {
         "#!/bin/sh\necho 'OK ready'\nwhile IFS= read -r line; do\n  printf '%s\\n' \"$line\" >>'{}'\n  case \"$line\" in\n{branches}\n  *) echo OK ;;\n  esac\ndone\n",
         log.display()
     );
-    fs::write(&path, text).expect("a script");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("an executable script");
+    // Written by another process: one that another test starts meanwhile would keep our file open, and what is open for writing
+    // is not run.
+    let mut writing = Command::new("/bin/sh");
+    writing.args(["-c", "cat >\"$0\" && chmod 700 \"$0\""]).arg(&path).stdin(Stdio::piped());
+    let mut writing = writing.spawn().expect("a shell");
+    writing.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("a script");
+    assert!(writing.wait().expect("its end").success());
     (directory, Pinentry { program: Some(path.into()) })
 }
 
