@@ -136,7 +136,7 @@ async fn a_process_of_the_same_user_may_not_look() {
         places.insert(name, path(name));
     }
     std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("opened");
-    let programs: Vec<_> = ["obnovad", "obnova-helper"]
+    let programs: Vec<_> = ["obnovad", "obnova-helper", "obnova-courier"]
         .into_iter()
         .map(|name| {
             // Where they were built nobody else may enter.
