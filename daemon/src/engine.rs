@@ -10,7 +10,7 @@ use obnova_core::elsewhere::Elsewhere;
 use obnova_core::job::{JobEvent, Phase};
 use obnova_core::record::Record;
 use obnova_core::world::{Condition, Found, IllegalRecord, Sight};
-use obnova_core::{Entry, ItemId, Level, Now, Place, Problem, Programme, World};
+use obnova_core::{Entry, ItemId, Level, Now, Place, Problem, Programme, Scheme, World};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
@@ -136,12 +136,16 @@ impl Loaded {
         }
         let mut stamps = Vec::new();
         contents.seen(|seen| {
-            // Cards are looked at whenever they come.
-            if !seen.place.scheme().is_card() {
+            // Cards are looked at whenever they come; and what could not be read, in case that it can be now.
+            if !seen.place.scheme().is_card() && seen.readable {
                 stamps.push((seen.place.clone(), seen.stamp));
             }
             // A problem is not remembered, only that there was one: the first look tells it anew.
-            let condition = if seen.readable { Condition::Readable } else { Condition::Changed };
+            let condition = match (seen.readable, seen.certificates.is_empty() && seen.place.scheme() == Scheme::Pkcs12) {
+                (true, _) => Condition::Readable,
+                (false, true) => Condition::Locked,
+                (false, false) => Condition::Changed,
+            };
             let found = |(certificate, key)| Found { certificate, key };
             let certificates: Vec<Found> = seen.certificates.into_iter().map(found).collect();
             world.observe(&seen.place, Some(Sight { condition, certificates }));

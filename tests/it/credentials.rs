@@ -143,3 +143,19 @@ async fn a_package_that_stays_locked_is_told_of_and_opened_by_hand() {
     scene.item("the certificate", |item| item.kind == "identity" && item.state == "valid").await;
     assert!(!scene.items().await.iter().any(|other| other.id == item.id));
 }
+
+#[tokio::test]
+async fn a_package_that_is_locked_says_so_after_a_restart_and_opens_once_there_is_a_credential() {
+    let unattended = Unattended::set("p12:FILES/office.p12").await;
+    let scene = &unattended.scene;
+    Recipe::new("Office").days_left(100).make().write_p12(&scene.file("office.p12"), PASSWORD, &[]);
+    for _ in 0..2 {
+        let mut daemon = unattended.start().await;
+        scene.item("a locked file", |item| item.state == "locked").await;
+        assert!(daemon.stop().await.success(), "{}", daemon.log());
+    }
+    unattended.hand_over(PASSWORD);
+    let _daemon = unattended.start().await;
+    scene.item("the certificate", |item| item.kind == "identity" && item.state == "valid").await;
+    assert_eq!(scene.items().await.len(), 1);
+}
