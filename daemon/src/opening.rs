@@ -1,7 +1,7 @@
 //! What opens a file without asking anybody: a credential that is named for it, or what the person's keyring has. Whether it is asked
 //! for at all is the runner's and the bus's; what was seen then is the engine's.
 
-use obnova_core::world::Condition;
+use obnova_core::world::{Condition, Sight};
 use obnova_core::{Place, Problem};
 
 use crate::credentials::Credentials;
@@ -18,31 +18,37 @@ pub(crate) async fn see(
     credentials: &Credentials,
     sightings: Vec<Sighting>,
 ) -> Result<(), Problem> {
-    let locked = |sighting: &&Sighting| {
-        let sight = sighting.sight.as_ref();
-        sight.is_some_and(|sight| matches!(sight.condition, Condition::Locked | Condition::Changed))
-    };
+    let locked = |sighting: &&Sighting| sighting.sight.as_ref().is_some_and(is_locked);
     let locked: Vec<Place> = sightings.iter().filter(locked).map(|sighting| sighting.place.clone()).collect();
-    engine.see(sightings).await?;
     if locked.is_empty() {
-        return Ok(());
+        return engine.see(sightings).await.map(drop);
     }
+    // Told once, when it happens, and not again at each start.
     let at_hand = engine.read(move |state| {
-        let at_hand = |place: &Place| state.world.is_openable(place);
-        locked.into_iter().filter(at_hand).collect::<Vec<Place>>()
+        let was_locked = |place: &Place| state.world.sight(place).is_some_and(|sight| is_locked(&sight));
+        let at_hand = locked.into_iter().filter(|place| state.world.is_openable(place));
+        at_hand.map(|place| (was_locked(&place), place)).collect::<Vec<(bool, Place)>>()
     });
-    for place in at_hand.await? {
+    let at_hand = at_hand.await?;
+    engine.see(sightings).await?;
+    for (was_locked, place) in at_hand {
         match open(surveyor, keyring, credentials, &place).await {
             Ok(sighting) => drop(engine.see(vec![sighting]).await?),
             Err(problem) => {
                 // The doctor says which credential it is; a keyring that is closed now may be open later.
                 tracing::warn!(kind = problem.kind(), "what is at hand does not open a file");
                 tracing::debug!(%problem, "what is at hand does not open a file");
-                engine.locked(place).await?;
+                if !was_locked {
+                    engine.locked(place).await?;
+                }
             }
         }
     }
     Ok(())
+}
+
+fn is_locked(sight: &Sight) -> bool {
+    matches!(sight.condition, Condition::Locked | Condition::Changed)
 }
 
 async fn open(surveyor: &Surveyor, keyring: &Keyring, credentials: &Credentials, place: &Place) -> Result<Sighting, Problem> {

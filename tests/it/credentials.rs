@@ -149,11 +149,16 @@ async fn a_package_that_is_locked_says_so_after_a_restart_and_opens_once_there_i
     let unattended = Unattended::set("p12:FILES/office.p12").await;
     let scene = &unattended.scene;
     Recipe::new("Office").days_left(100).make().write_p12(&scene.file("office.p12"), PASSWORD, &[]);
+    let news = News::on(&scene.bus).await;
     for _ in 0..2 {
         let mut daemon = unattended.start().await;
         scene.item("a locked file", |item| item.state == "locked").await;
+        let tried = async || daemon.log().contains("what is at hand does not open a file").then_some(());
+        eventually("what is at hand is tried", tried).await;
+        scene.settle(&news).await;
         assert!(daemon.stop().await.success(), "{}", daemon.log());
     }
+    assert_eq!(news.events(), ["locked"], "told once");
     unattended.hand_over(PASSWORD);
     let _daemon = unattended.start().await;
     scene.item("the certificate", |item| item.kind == "identity" && item.state == "valid").await;

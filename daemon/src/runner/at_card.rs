@@ -12,7 +12,6 @@ use obnova_secret::Secret;
 
 use super::sitting::{LONGEST, Sitting, TRIES, told_instead};
 use super::steps::Ground;
-use crate::bus::views;
 use crate::cards::guard::{Guard, Taken};
 use crate::cards::secrets::Secrets;
 use crate::cards::step::{CardAnswer, CardError, CardStep};
@@ -135,17 +134,6 @@ impl Ground<'_> {
             }
         }
         uses
-    }
-
-    /// What all questions of this renewal say.
-    fn matter(&self) -> QuestionView {
-        QuestionView {
-            item: self.job.start.identity.to_string(),
-            name: self.job.start.name.clone(),
-            about: "renewal".into(),
-            job: Some(views::job_path(self.number)),
-            ..QuestionView::default()
-        }
     }
 
     fn question(&self, place: &Place, secret: &str, uses: &[&str]) -> QuestionView {

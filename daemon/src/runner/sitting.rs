@@ -14,7 +14,6 @@ use super::at_card::Opened;
 use super::steps::Ground;
 use super::{Tools, trouble};
 use crate::bus::agents::Requester;
-use crate::bus::views;
 use crate::helper::HelperError;
 
 /// How long a secret is kept at the most.
@@ -271,12 +270,8 @@ async fn opens_old(ground: &Ground<'_>, secret: &Secret) -> Result<bool, Problem
 fn question(ground: &Ground<'_>, rule: &SecretRule, uses: &[&str]) -> QuestionView {
     QuestionView {
         id: crate::random::hex(8),
-        item: ground.job.start.identity.to_string(),
-        name: ground.job.start.name.clone(),
-        about: "renewal".into(),
-        job: Some(views::job_path(ground.number)),
         secret: Some(rule.kind.as_str().into()),
         uses: Some(uses.iter().map(|used| (*used).to_owned()).collect()),
-        ..QuestionView::default()
+        ..ground.matter()
     }
 }

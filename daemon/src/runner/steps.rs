@@ -10,6 +10,7 @@ use obnova_core::{Fingerprint, Problem, Programme, Step};
 use crate::authorities::Issuer;
 use crate::authorities::simulated::Rules;
 use crate::bus::agents::Requester;
+use crate::bus::views;
 use crate::cards::step::CardAnswer;
 
 use super::sitting::Sitting;
@@ -212,6 +213,17 @@ impl Ground<'_> {
     /// How the authority calls what was ordered.
     pub(super) fn order(&self) -> Result<&str, Problem> {
         self.job.order().ok_or_else(|| missing(Step::Submit))
+    }
+
+    /// What all questions of this renewal say.
+    pub(in crate::runner) fn matter(&self) -> QuestionView {
+        QuestionView {
+            item: self.job.start.identity.to_string(),
+            name: self.job.start.name.clone(),
+            about: "renewal".into(),
+            job: Some(views::job_path(self.number)),
+            ..QuestionView::default()
+        }
     }
 
     /// A card that answers something else than it was asked: a mistake of ours.

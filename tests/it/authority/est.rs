@@ -1,10 +1,10 @@
 //! Renewals by EST with the key in a file: the old key logs in, the new one has signed the request.
 
-use obnova_api::Options;
 use obnova_tests::authority::{Counted, Fault, Manner, StandIn};
-use obnova_tests::{Agent, KeyKind, Scene};
+use obnova_tests::{KeyKind, Scene};
 use tokio::process::Command;
 
+use super::killed::survives;
 use super::{ANSWERS, PASSWORD, annas, configured_for, renewed};
 
 const ONE: Counted = Counted { requests: 1, again: 0, certificates: 1 };
@@ -70,29 +70,7 @@ async fn a_server_that_wants_another_key_is_told_before_anything_is_made() {
 async fn a_killed_daemon_gets_one_certificate() {
     for step in ["submit", "await-issue", "fetch"] {
         for instant in ["intended", "acted", "done"] {
-            let stand_in = StandIn::start();
-            let scene = Scene::set().await;
-            annas(&stand_in, KeyKind::P256).write_p12(&scene.file("anna.p12"), PASSWORD, &[]);
-            let mut command = configured(&scene, &stand_in);
-            command.env("OBNOVA_HALT_AT", format!("{step}:{instant}"));
-            let mut daemon = scene.start_as(command).await;
-            scene.watch(&scene.file("anna.p12"), Some(PASSWORD)).await;
-            let agent = Agent::with_secret(&scene.bus, PASSWORD).await;
-            agent.register(false).await;
-            let item = scene.item("the certificate", |item| item.kind == "identity").await;
-            match agent.manager().await.act(&item.id, "renew", &Options::default()).await {
-                Ok(_) | Err(obnova_api::Error::Bus(_)) => {}
-                Err(error) => panic!("{error}"),
-            }
-            daemon.ended().await;
-            agent.leave().await;
-            let _daemon = scene.start_as(configured(&scene, &stand_in)).await;
-            let renewal = scene.item("it waits or has ended", |item| item.kind == "renewal" && item.state != "running").await;
-            if renewal.state != "done" {
-                scene.obnova_answering("password=geheim\n", &["resume", "Anna Novak", "--wait"]).await.ends(0);
-            }
-            assert_eq!(stand_in.counted(), ONE, "killed at {step}:{instant}");
-            assert!(renewed(&scene).expect("a new file").fits(), "killed at {step}:{instant}");
+            survives(step, instant, configured).await;
         }
     }
 }

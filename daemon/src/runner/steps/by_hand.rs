@@ -6,7 +6,6 @@ use obnova_core::Problem;
 use obnova_core::job::{Intent, Outcome};
 
 use super::Ground;
-use crate::bus::views;
 use crate::runner::sitting::Sitting;
 
 /// The instruction as the programme has it now; from here on it stands in the journal.
@@ -28,15 +27,8 @@ pub(super) async fn perform(
 ) -> Result<Outcome, Problem> {
     let copy = copy.unwrap_or("none").to_owned();
     let args = [("instruction".to_owned(), instruction.to_owned()), ("copy".to_owned(), copy.clone())];
-    let question = QuestionView {
-        id: crate::random::hex(8),
-        item: ground.job.start.identity.to_string(),
-        name: ground.job.start.name.clone(),
-        about: "by-hand".into(),
-        job: Some(views::job_path(ground.number)),
-        args: Some(args.into()),
-        ..QuestionView::default()
-    };
+    let question =
+        QuestionView { id: crate::random::hex(8), about: "by-hand".into(), args: Some(args.into()), ..ground.matter() };
     match ground.tools.agents.confirm_hand_step(&sitting.whom, &question).await {
         Ok(true) => Ok(Outcome::ByHand {}),
         // They do it in their own time.

@@ -8,7 +8,6 @@ use obnova_core::{Fingerprint, Problem, Step};
 use super::request::write_whole;
 use super::{Answer, Ground};
 use crate::authorities::{Failed, Issuer, Submitted, est};
-use crate::bus::views;
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
 
@@ -96,15 +95,8 @@ pub(super) fn kept(ground: &Ground<'_>, name: &str, step: Step) -> Option<Answer
 
 /// Whether the person wants the very same bytes sent once more. Without anybody to ask, it stays unknown.
 async fn may_send_again(ground: &Ground<'_>, sitting: &Sitting, problem: Problem) -> Answer {
-    let question = QuestionView {
-        id: crate::random::hex(8),
-        item: ground.job.start.identity.to_string(),
-        name: ground.job.start.name.clone(),
-        about: "send-again".into(),
-        job: Some(views::job_path(ground.number)),
-        args: Some(problem.args()),
-        ..QuestionView::default()
-    };
+    let question =
+        QuestionView { id: crate::random::hex(8), about: "send-again".into(), args: Some(problem.args()), ..ground.matter() };
     match ground.tools.agents.consent(&sitting.whom, &question).await {
         Ok(true) => Answer::NotYet,
         Ok(false) | Err(Problem::NoAgent {} | Problem::Refused {}) => Answer::Unknown(problem),
