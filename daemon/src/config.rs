@@ -29,6 +29,8 @@ pub struct Settings {
     pub credentials: Vec<Named>,
     /// How mails are judged.
     pub mail: Mail,
+    /// Where the daemon goes by itself.
+    pub network: Network,
     /// The level of the log, as a `tracing` filter.
     pub log: Option<String>,
 }
@@ -43,6 +45,31 @@ pub struct Mail {
     pub resolver: Option<SocketAddr>,
 }
 
+/// Where the daemon goes by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Network {
+    revocation: Option<bool>,
+    local: Option<bool>,
+}
+
+impl Network {
+    /// Nowhere.
+    pub fn none() -> Self {
+        Self { revocation: Some(false), local: None }
+    }
+
+    /// To where certificates say that it is known whether they have been revoked.
+    pub fn revocation(&self) -> bool {
+        self.revocation.unwrap_or(true)
+    }
+
+    /// Such an address may lead to the local network and to this machine.
+    pub fn local(&self) -> bool {
+        self.local.unwrap_or(false)
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct File {
@@ -51,6 +78,7 @@ struct File {
     credentials: Vec<NamedCredential>,
     watch: Watch,
     mail: Mail,
+    network: Network,
     log: Log,
 }
 
@@ -65,6 +93,10 @@ enum Key {
     MailServers,
     #[serde(rename = "mail.resolver")]
     MailResolver,
+    #[serde(rename = "network.revocation")]
+    NetworkRevocation,
+    #[serde(rename = "network.local")]
+    NetworkLocal,
     #[serde(rename = "log.level")]
     LogLevel,
 }
@@ -76,6 +108,7 @@ struct Fragment {
     modules: Vec<Module>,
     credentials: Vec<Named>,
     mail: Mail,
+    network: Network,
     log: Option<String>,
     /// With the place of each in the text.
     locked: Vec<(Key, usize)>,
@@ -205,6 +238,12 @@ impl Settings {
         if free(Key::MailResolver) {
             self.mail.resolver = fragment.mail.resolver.or(self.mail.resolver);
         }
+        if free(Key::NetworkRevocation) {
+            self.network.revocation = fragment.network.revocation.or(self.network.revocation);
+        }
+        if free(Key::NetworkLocal) {
+            self.network.local = fragment.network.local.or(self.network.local);
+        }
         if free(Key::LogLevel) {
             self.log = fragment.log.or(self.log.take());
         }
@@ -244,7 +283,15 @@ fn fragment(path: &Path, text: &str) -> Result<Fragment, ConfigError> {
     let servers = file.mail.servers.iter().map(|server| server.to_lowercase()).collect();
     let mail = Mail { servers, ..file.mail };
     let locked = file.locked.into_iter().map(|key| (*key.get_ref(), key.span().start)).collect();
-    Ok(Fragment { watch, modules, credentials, mail, log: file.log.level.map(Spanned::into_inner), locked })
+    Ok(Fragment {
+        watch,
+        modules,
+        credentials,
+        mail,
+        network: file.network,
+        log: file.log.level.map(Spanned::into_inner),
+        locked,
+    })
 }
 
 fn mistake(path: &Path, text: &str, offset: usize, message: String) -> ConfigError {
@@ -294,6 +341,7 @@ mod tests {
         let all = fragment(Path::new("obnova.toml"), &uncommented).expect("each example is right");
         assert!(all.watch.is_some_and(|places| !places.is_empty()) && all.log.is_some() && !all.locked.is_empty());
         assert!(!all.mail.servers.is_empty() && all.mail.resolver.is_some());
+        assert!(all.network.revocation.is_some() && all.network.local.is_some());
         assert!(!all.credentials.is_empty());
         assert!(all.modules.first().is_some_and(|module| !module.environment.is_empty()));
     }
@@ -349,6 +397,17 @@ mod tests {
             settings.watch_is_said && !load(None, &write("other.toml", "[watch]"), true).expect("no mistake").watch_is_said
         );
         assert!(load(None, &write("other.toml", "[watch]\nplaces = []"), true).expect("no mistake").watch_is_said);
+
+        let private = write("private.toml", "[network]\nrevocation = true\nlocal = true\n");
+        let settings = load(Some(&administrators), &private, true).expect("no mistake");
+        assert!(settings.network.revocation() && settings.network.local());
+        write(
+            "all.toml.d/network.toml",
+            "locked = [\"network.revocation\", \"network.local\"]\n[network]\nrevocation = false\n",
+        );
+        let settings = load(Some(&administrators), &private, true).expect("no mistake");
+        assert!(!settings.network.revocation() && !settings.network.local());
+        std::fs::remove_file(directory.path().join("all.toml.d/network.toml")).expect("removed");
 
         write("own.toml.d/40.toml", "\nlocked = [\"modules\"]\n");
         let error = load(Some(&administrators), &own, true).expect_err("not theirs to lock").to_string();

@@ -13,10 +13,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use obnova_core::Problem;
 use obnova_core::mail::Facts;
+use obnova_core::revocation::Why;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::companions::{Bytes, Companion};
-use protocol::{Answer, Call, Errand, Names, Report, Unread};
+use protocol::{Answer, Call, Errand, Names, Report, Source, Unread};
 
 /// How long the courier has for what is no server's time: to start, and to end.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -68,6 +69,16 @@ impl Courier {
         let patience = call.deadline() + MARGIN;
         let courier = self.send(&Errand::Ask { call }, None).await.map_err(|lost| lost.told())?;
         Ok(Exchange { courier, end: Instant::now() + patience })
+    }
+
+    /// Fetches what an address out of a certificate leads to, or says why there is nothing.
+    pub async fn fetch(&self, source: Source) -> Result<Result<Vec<u8>, Why>, Problem> {
+        let end = Instant::now() + Duration::from_secs(source.seconds.into()) + MARGIN;
+        let fetched = async { report(&mut self.send(&Errand::Fetch { source }, None).await?, end).await };
+        match fetched.await.map_err(|lost| lost.told())? {
+            Report::Fetched(fetched) => Ok(fetched.map(|bytes| bytes.0)),
+            other => Err(odd(&other).told()),
+        }
     }
 
     /// Finds out what there is to know about a mail that came at `arrived`.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use obnova_core::Place;
 use obnova_core::card::Card;
+use obnova_core::revocation::{Finding, Why};
 use obnova_secret::Secret;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -23,7 +24,7 @@ use crate::shares::{self, Whose};
 use protocol::Request;
 pub use protocol::{
     Bytes, Challenge, FilePath, Format, HelperError, InspectedKey, Issued, KeyAlgorithm, Opened, OpenedCertificate, Product,
-    Replacement, Sha256, Validity,
+    Replacement, Sha256, Traced, Validity,
 };
 
 /// How long most operations may take: reading and writing small files, a few signatures, and key derivation as slow as the
@@ -133,9 +134,52 @@ impl Helper {
         anchors: &[Vec<u8>],
         at: DateTime<Utc>,
     ) -> Result<(), HelperError> {
-        let bytes = |ders: &[Vec<u8>]| ders.iter().map(|der| Bytes::from(der.clone())).collect();
-        let request = Request::Chain { certificate: certificate.into(), links: bytes(links), anchors: bytes(anchors), at };
+        let request = Request::Chain { certificate: certificate.into(), links: all(links), anchors: all(anchors), at };
         self.ask(&request, &[]).await
+    }
+
+    /// Finds the chain above `certificate` (DER) that holds longest, made of `links`, of `anchors` and of what this machine trusts
+    /// (DER each). Every signature in it is verified.
+    pub async fn trace(
+        &self,
+        certificate: &[u8],
+        links: &[Vec<u8>],
+        anchors: &[Vec<u8>],
+        at: DateTime<Utc>,
+    ) -> Result<Traced, HelperError> {
+        let request = Request::Trace { certificate: certificate.into(), links: all(links), anchors: all(anchors), at };
+        self.ask(&request, &[]).await
+    }
+
+    /// The `OCSPRequest` (DER, RFC 6960 section 4.1.1) that asks about `certificate`, which `issuer` (DER) has issued.
+    pub async fn ocsp_request(&self, certificate: &[u8], issuer: &[u8]) -> Result<Vec<u8>, HelperError> {
+        let request = Request::OcspRequest { certificate: certificate.into(), issuer: issuer.into() };
+        self.ask::<Bytes>(&request, &[]).await.map(|request| request.0)
+    }
+
+    /// What an `OCSPResponse` (DER, RFC 6960 section 4.2.1) says of `certificate` at this moment, if `issuer` or somebody whom it has
+    /// named for that has signed it.
+    pub async fn ocsp_answer(
+        &self,
+        answer: Vec<u8>,
+        certificate: &[u8],
+        issuer: &[u8],
+        at: DateTime<Utc>,
+    ) -> Result<Result<Finding, Why>, HelperError> {
+        let (certificate, issuer) = (certificate.into(), issuer.into());
+        self.ask(&Request::OcspAnswer { answer: answer.into(), certificate, issuer, at }, &[]).await
+    }
+
+    /// What a list of revoked certificates (DER or PEM) says of `certificate` at this moment, if `issuer` has signed it.
+    pub async fn revocation_list(
+        &self,
+        list: Vec<u8>,
+        certificate: &[u8],
+        issuer: &[u8],
+        at: DateTime<Utc>,
+    ) -> Result<Result<Finding, Why>, HelperError> {
+        let (certificate, issuer) = (certificate.into(), issuer.into());
+        self.ask(&Request::RevocationList { list: list.into(), certificate, issuer, at }, &[]).await
     }
 
     /// Proves that the key in the file `key` is that of `certificate` (DER): it signs random bytes and, if RSA, decrypts
@@ -296,6 +340,10 @@ impl Helper {
             None => Companion::start(&self.program, [("", ""); 0], Stdio::inherit()),
         }
     }
+}
+
+fn all(ders: &[Vec<u8>]) -> Vec<Bytes> {
+    ders.iter().map(|der| Bytes::from(der.clone())).collect()
 }
 
 async fn exchange(helper: &mut Companion, request: &[u8], secrets: &[&Secret]) -> io::Result<Vec<u8>> {

@@ -21,6 +21,7 @@ mod opening;
 pub mod programmes;
 mod random;
 pub mod rehearsal;
+pub mod revocation;
 pub mod runner;
 pub mod scope;
 pub mod service;
@@ -59,6 +60,7 @@ use helper::Helper;
 use herald::Herald;
 use journal::{Journal, JournalError};
 use keyring::Keyring;
+use revocation::Examiner;
 use runner::{Runner, Tools};
 use stores::Surveyor;
 use watching::{Machine, Watching};
@@ -196,6 +198,9 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     let cards = Cards::new(parts.helper.clone(), readers, parts.modules);
     let agents = Agents::new(parts.connection.clone(), Arc::clone(&notifiers));
     let (keyring, credentials) = (parts.keyring, parts.credentials);
+    let network = &parts.settings.network;
+    let examiner = Examiner::new(parts.helper.clone(), parts.courier.clone(), network.local());
+    let examiner = network.revocation().then_some(examiner);
     let runner = Runner::new(Tools {
         engine: engine.clone(),
         keyring: keyring.clone(),
@@ -204,6 +209,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         simulated: Simulated::at(parts.state_dir.join("simulated-authority"), parts.helper.clone()),
         helper: parts.helper.clone(),
         courier: parts.courier.clone(),
+        examiner: examiner.clone(),
         agents: Arc::clone(&agents),
         surveyor: surveyor.clone(),
         clock: parts.clock,

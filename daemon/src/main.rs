@@ -11,7 +11,7 @@ use obnovad::bus::admission::Admission;
 use obnovad::cards::{modules, readers::Readers};
 use obnovad::clock::{Clock, SystemClock};
 use obnovad::companions::program;
-use obnovad::config::{self, Settings};
+use obnovad::config::{self, Network, Settings};
 use obnovad::courier::Courier;
 use obnovad::courier::protocol::Names;
 use obnovad::credentials::Credentials;
@@ -205,7 +205,7 @@ fn rehearse(name: &str, programmes: Vec<Programme>) -> anyhow::Result<()> {
             connection: rehearsal::connection().await?,
             bus_name: None,
             state_dir: stage.state_dir(),
-            settings: Settings { watch: vec![stage.place.clone()], ..Settings::default() },
+            settings: Settings { watch: vec![stage.place.clone()], network: Network::none(), ..Settings::default() },
             programmes: vec![stage.programme.clone()],
             clock: Arc::new(clock),
             helper,

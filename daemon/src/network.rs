@@ -21,6 +21,10 @@ use rustls::{AlertDescription, ClientConfig, RootCertStore, SignatureAlgorithm, 
 use crate::companions::Bytes;
 use crate::courier::protocol::{Answer, Call, Login};
 
+mod fetch;
+
+pub use fetch::fetch;
+
 /// The longest answer in bytes that is read: dozens of certificates.
 const LONGEST: usize = 256 * 1024;
 
@@ -43,8 +47,8 @@ pub async fn ask(
 enum CallError {
     #[error(transparent)]
     Http(#[from] reqwest::Error),
-    #[error("more than {LONGEST} bytes")]
-    TooLong,
+    #[error("more than {0} bytes")]
+    TooLong(usize),
 }
 
 impl CallError {
@@ -64,7 +68,7 @@ impl CallError {
         }
         match self {
             Self::Http(error) if error.is_connect() => Problem::AuthorityUnreachable { host, detail },
-            Self::Http(_) | Self::TooLong => Problem::AuthorityAnswer { host, detail },
+            Self::Http(_) | Self::TooLong(_) => Problem::AuthorityAnswer { host, detail },
         }
     }
 }
@@ -102,7 +106,7 @@ async fn perform(config: ClientConfig, call: Call) -> Result<Answer, CallError> 
         None => client.request(Method::GET, &call.to),
     };
     let mut response = request.send().await?;
-    let body = read(&mut response).await?;
+    let body = read(&mut response, LONGEST).await?;
     let headers = response.headers();
     Ok(Answer {
         status: response.status().as_u16(),
@@ -112,11 +116,11 @@ async fn perform(config: ClientConfig, call: Call) -> Result<Answer, CallError> 
     })
 }
 
-async fn read(response: &mut Response) -> Result<Vec<u8>, CallError> {
+async fn read(response: &mut Response, longest: usize) -> Result<Vec<u8>, CallError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > LONGEST {
-            return Err(CallError::TooLong);
+        if body.len() + chunk.len() > longest {
+            return Err(CallError::TooLong(longest));
         }
         body.extend_from_slice(&chunk);
     }
@@ -142,6 +146,10 @@ fn tls(anchors: &[Bytes], login: Option<Elsewhere>) -> Result<ClientConfig, Prob
     for der in anchors {
         roots.add(CertificateDer::from(&**der)).map_err(internal)?;
     }
+    trusting(roots, login)
+}
+
+fn trusting(roots: RootCertStore, login: Option<Elsewhere>) -> Result<ClientConfig, Problem> {
     let by_pkcs1 = login.as_ref().is_some_and(|login| login.algorithm == SignatureAlgorithm::RSA);
     // TLS 1.3 has RSA keys sign by PSS (RFC 8446 section 4.2.3), which many cards do not.
     let versions: &[&SupportedProtocolVersion] =

@@ -25,6 +25,7 @@ use crate::credentials::Credentials;
 use crate::engine::Engine;
 use crate::helper::Helper;
 use crate::keyring::Keyring;
+use crate::revocation::Examiner;
 use crate::shares;
 use crate::stores::{self, Surveyor};
 
@@ -51,6 +52,8 @@ pub struct Tools {
     pub credentials: Credentials,
     /// Speaks with authorities in the network.
     pub courier: Courier,
+    /// Finds out whether certificates have been revoked; `None`: nobody does.
+    pub examiner: Option<Examiner>,
     /// Reaches cards and tokens.
     pub cards: Cards,
     /// Issues what rehearsals ask for.

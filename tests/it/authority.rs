@@ -22,12 +22,12 @@ fn configured(scene: &Scene, stand_in: &StandIn, change: impl FnOnce(&str) -> St
     configured_for("signed-request", scene, stand_in, change)
 }
 
-/// Writes the programme of this example for the stand-in beside an empty `obnova.toml`, and prepares a daemon with it.
+/// Writes the programme of this example for the stand-in beside an `obnova.toml` that lets it ask on this machine what was revoked, and prepares a daemon with it.
 fn configured_for(example: &str, scene: &Scene, stand_in: &StandIn, change: impl FnOnce(&str) -> String) -> Command {
     let directory = scene.home().join("configuration");
     std::fs::create_dir_all(directory.join("programmes.d")).expect("a directory");
     stand_in.write_programme(example, &directory.join(format!("programmes.d/{example}.toml")), change);
-    std::fs::write(directory.join("obnova.toml"), "").expect("written");
+    std::fs::write(directory.join("obnova.toml"), "[network]\nlocal = true\n").expect("written");
     with(scene, &directory.join("obnova.toml"))
 }
 

@@ -3,6 +3,7 @@
 
 mod desk;
 mod est;
+pub mod register;
 mod wire;
 
 use std::io::Write;
@@ -22,6 +23,7 @@ use tempfile::TempDir;
 use crate::twins::{CardAuthority, Use, began, name};
 use crate::{KeyKind, PATIENCE};
 use desk::Desk;
+use register::Register;
 
 /// How the authority fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,8 @@ pub enum Fault {
     Refuses,
     /// By EST, it wishes another kind of key.
     OtherWishes,
+    /// It revokes at once what it issues.
+    Revokes,
 }
 
 /// What has reached it and what it has issued.
@@ -84,6 +88,8 @@ pub struct StandIn {
 struct Shared {
     /// Who issues.
     authority: CardAuthority,
+    /// What it tells of what it has issued.
+    register: Register,
     desk: Mutex<Desk>,
     tls: SslAcceptor,
     files: TempDir,
@@ -118,7 +124,8 @@ impl StandIn {
         let (tls, tls_anchor) = acceptor(manner.name, &authority, files.path());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let address = listener.local_addr().expect("an address");
-        let shared = Arc::new(Shared { authority, desk: Mutex::new(Desk::new(manner.at_once)), tls, files });
+        let register = Register::open(&authority);
+        let shared = Arc::new(Shared { authority, register, desk: Mutex::new(Desk::new(manner.at_once)), tls, files });
         let serving = Arc::clone(&shared);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -141,6 +148,11 @@ impl StandIn {
     /// Its own certificate.
     pub fn certificate(&self) -> &X509 {
         self.shared.authority.certificate()
+    }
+
+    /// What it tells of what it issues.
+    pub fn register(&self) -> &Register {
+        &self.shared.register
     }
 
     /// From now on it fails so; `None`: it works.

@@ -10,13 +10,17 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::X509Name;
 
 mod algorithm;
+mod list;
 mod name;
 mod policies;
+mod sources;
 mod texts;
 
 pub use algorithm::KeyAlgorithm;
+pub use list::list_covers;
 pub use name::{attribute_text, attribute_texts};
 pub use policies::Policies;
+pub use sources::Sources;
 pub use texts::Texts;
 
 /// The longest certificate that is read, in bytes of DER.

@@ -15,6 +15,7 @@ pub mod plan;
 pub mod problem;
 pub mod programme;
 pub mod record;
+pub mod revocation;
 pub mod schedule;
 pub mod world;
 

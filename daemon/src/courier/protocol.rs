@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use obnova_core::Problem;
 use obnova_core::certificate::KeyAlgorithm;
 use obnova_core::mail::Facts;
+use obnova_core::revocation::Why;
 use serde::{Deserialize, Serialize};
 
 use crate::companions::Bytes;
@@ -25,6 +26,11 @@ pub enum Errand {
     Ask {
         /// What.
         call: Call,
+    },
+    /// Fetches what an address out of a certificate leads to. Answer: [`Report::Fetched`].
+    Fetch {
+        /// What.
+        source: Source,
     },
     /// Finds out about a mail, whose bytes follow in a frame. Answer: [`Report::Read`].
     Read {
@@ -44,6 +50,8 @@ pub enum Report {
     Sign(Bytes),
     /// The server's answer, or why there is none.
     Answered(Result<Answer, Problem>),
+    /// What the address leads to, or why there is nothing.
+    Fetched(Result<Bytes, Why>),
     /// What there is to know about a mail, or why there is nothing.
     Read(Result<Box<Facts>, Unread>),
     /// The errand was not understood: programs of different versions.
@@ -98,6 +106,34 @@ pub struct Answer {
     pub again: Option<DateTime<Utc>>,
     /// The content.
     pub body: Bytes,
+}
+
+/// What is fetched from an address that stands in a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The address, `http` or `https`.
+    pub from: String,
+    /// What is posted, and its media type; `None` only asks.
+    pub body: Option<(String, Bytes)>,
+    /// The longest answer in bytes that is read.
+    pub longest: usize,
+    /// How many seconds it has for everything.
+    pub seconds: u32,
+    /// How far the address may lead.
+    pub within: Within,
+}
+
+/// How far an address may lead that a stranger has written. Ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Within {
+    /// To the addresses of the internet.
+    Internet,
+    /// To those of the local network, too (RFC 1918, RFC 4193, RFC 6598).
+    Network,
+    /// To this machine, too.
+    Machine,
 }
 
 /// Who is asked what stands under a name.

@@ -16,6 +16,7 @@ use std::time::Duration;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use chrono::{DateTime, Utc};
 use obnova_core::Place;
+use obnova_core::revocation::Reach;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::cards::step::{CardError, CardStep};
@@ -85,6 +86,46 @@ pub enum Request {
         /// Those that are trusted (DER), be they roots or not.
         anchors: Vec<Bytes>,
         /// When all of them must be valid.
+        at: DateTime<Utc>,
+    },
+    /// Find the best chain above a certificate. Answer: [`Traced`].
+    Trace {
+        /// The certificate (DER).
+        certificate: Bytes,
+        /// Others (DER) of which the chain may be made. They are not trusted.
+        links: Vec<Bytes>,
+        /// Those that are trusted (DER) besides what this machine trusts.
+        anchors: Vec<Bytes>,
+        /// When it should hold.
+        at: DateTime<Utc>,
+    },
+    /// Make the question whether a certificate has been revoked (RFC 6960). Answer: [`Bytes`], the `OCSPRequest`.
+    OcspRequest {
+        /// The certificate (DER).
+        certificate: Bytes,
+        /// Its issuer's certificate (DER).
+        issuer: Bytes,
+    },
+    /// Judge what was answered. Answer: `Result<`[`Finding`](obnova_core::revocation::Finding)`, `[`Why`](obnova_core::revocation::Why)`>`.
+    OcspAnswer {
+        /// The `OCSPResponse`.
+        answer: Bytes,
+        /// The certificate (DER).
+        certificate: Bytes,
+        /// Its issuer's certificate (DER).
+        issuer: Bytes,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// Look a certificate up in a list of revoked ones (RFC 5280 section 5). Answer: as [`OcspAnswer`](Self::OcspAnswer).
+    RevocationList {
+        /// The list (DER or PEM).
+        list: Bytes,
+        /// The certificate (DER).
+        certificate: Bytes,
+        /// Its issuer's certificate (DER).
+        issuer: Bytes,
+        /// When.
         at: DateTime<Utc>,
     },
     /// Verify a signature that somebody else made. Answer: `()`.
@@ -208,6 +249,10 @@ impl Request {
             Self::PublicHalf { .. }
             | Self::Judge { .. }
             | Self::Chain { .. }
+            | Self::Trace { .. }
+            | Self::OcspRequest { .. }
+            | Self::OcspAnswer { .. }
+            | Self::RevocationList { .. }
             | Self::Verify { .. }
             | Self::Challenge { .. }
             | Self::Establish { .. }
@@ -277,6 +322,17 @@ pub struct InspectedKey {
     pub spki: Bytes,
     /// Whether it took the secret to read it.
     pub encrypted: bool,
+}
+
+/// The chain above a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traced {
+    /// The certificates (DER), its issuer first. Each has signed the one before it.
+    pub chain: Vec<Bytes>,
+    /// How far it is known.
+    pub reach: Reach,
+    /// The last second at which it holds, by this chain or one that follows it, and the name of the issuer that ends then.
+    pub until: Option<(DateTime<Utc>, String)>,
 }
 
 /// What only the holder of a key can open.

@@ -5,3 +5,4 @@ mod files;
 mod keys;
 mod packages;
 mod process;
+mod revocation;

@@ -24,6 +24,7 @@ const TABLE: &[(Fault, &str, &str)] = &[
     (Fault::Redirects, "authority-redirects", "https://elsewhere.example/renew"),
     (Fault::Refuses, "authority-refused", "403"),
     (Fault::Mute, "authority-answer", ""),
+    (Fault::Revokes, "not-verified", "revocation"),
 ];
 
 async fn survives(fault: Fault, kind: &str, argument: &str) {
@@ -74,7 +75,7 @@ survives! {
     answers_that_never_end_well: [Fault::Late, Fault::Half, Fault::Endless, Fault::Mute];
     answers_that_are_no_certificate: [Fault::Garbage, Fault::Broken, Fault::Busy, Fault::Redirects, Fault::Refuses];
     certificates_of_another: [Fault::OtherKey, Fault::Weaker, Fault::OtherHolder, Fault::OtherChain];
-    certificates_that_are_wrong: [Fault::Expired, Fault::SameSerial, Fault::OtherUse];
+    certificates_that_are_wrong: [Fault::Expired, Fault::SameSerial, Fault::OtherUse, Fault::Revokes];
 }
 
 #[tokio::test]

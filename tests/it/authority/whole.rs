@@ -1,5 +1,6 @@
 //! Whole renewals with the key in a file.
 
+use obnova_tests::authority::register::Says;
 use obnova_tests::authority::{Counted, Fault, Manner, StandIn};
 use obnova_tests::{KeyKind, Scene};
 
@@ -104,4 +105,43 @@ fn the_example_programmes_are_right() {
         let programme = obnova_core::Programme::parse(&path.display().to_string(), &text).expect("no mistake");
         assert_eq!(path.file_stem().and_then(|name| name.to_str()), Some(programme.name.as_str()));
     }
+}
+
+/// What the authority says of the new certificate is asked once; where it does not say it, that holds nothing up.
+#[tokio::test]
+async fn whether_the_new_certificate_was_revoked_is_asked_and_holds_nothing_up() {
+    for (says, asked, told) in [
+        (Says::Truth, &["/ocsp"][..], "has not been revoked"),
+        (Says::Garbage, &["/ocsp", "/list.crl"], "was not found out"),
+        (Says::Broken, &["/ocsp", "/list.crl"], "was not found out"),
+    ] {
+        let stand_in = StandIn::start();
+        let scene = Scene::set().await;
+        annas(&stand_in, KeyKind::P256).write_p12(&scene.file("anna.p12"), PASSWORD, &[]);
+        let daemon = scene.start_as(configured(&scene, &stand_in, str::to_owned)).await;
+        scene.watch(&scene.file("anna.p12"), Some(PASSWORD)).await;
+        stand_in.register().says(says);
+        scene.obnova_answering(ANSWERS, &["renew", "Anna Novak", "--wait"]).await.ends(0);
+        let paths = stand_in.register().asked();
+        let paths: Vec<&str> = paths.iter().map(|path| if path.starts_with("/ocsp/") { "/ocsp" } else { path }).collect();
+        let mut distinct = paths.clone();
+        distinct.dedup();
+        assert_eq!(distinct, asked, "{says:?}: {paths:?}");
+        assert!(daemon.log().contains(told), "{says:?}: {}", daemon.log());
+    }
+}
+
+/// Unless somebody has said that it may, no address of a stranger's leads to this machine.
+#[tokio::test]
+async fn an_address_in_a_new_certificate_does_not_lead_to_this_machine() {
+    let stand_in = StandIn::start();
+    let scene = Scene::set().await;
+    annas(&stand_in, KeyKind::P256).write_p12(&scene.file("anna.p12"), PASSWORD, &[]);
+    let command = configured(&scene, &stand_in, str::to_owned);
+    std::fs::write(scene.home().join("configuration/obnova.toml"), "").expect("written");
+    let daemon = scene.start_as(command).await;
+    scene.watch(&scene.file("anna.p12"), Some(PASSWORD)).await;
+    scene.obnova_answering(ANSWERS, &["renew", "Anna Novak", "--wait"]).await.ends(0);
+    assert!(stand_in.register().asked().is_empty());
+    assert!(daemon.log().contains("forbidden"), "{}", daemon.log());
 }

@@ -11,7 +11,7 @@ const ROOMS: &[&str] = &["daemon/src/mail", "daemon/src/network", "daemon/src/bi
 const LIBRARIES: &[&str] = &["reqwest", "rustls", "mail_auth", "mail_parser", "hickory_resolver"];
 
 /// What in those rooms does the work.
-const WORK: &[[&str; 2]] = &[["mail", "read"], ["mail", "Resolver"], ["network", "ask"]];
+const WORK: &[[&str; 2]] = &[["mail", "read"], ["mail", "Resolver"], ["network", "ask"], ["network", "fetch"]];
 
 #[test]
 fn the_daemon_leaves_strangers_to_the_courier() {
@@ -30,6 +30,7 @@ fn each_way_to_a_stranger_is_seen() {
         "use crate::mail::{LONGEST, read};",
         "use crate::mail::Resolver;",
         "async fn f() { crate::network::ask(call).await; }",
+        "async fn f() { crate::network::fetch(source).await; }",
     ] {
         assert_eq!(found(bad).len(), 1, "{bad}");
     }

@@ -12,6 +12,7 @@ use openssl::pkey::{PKey, Public};
 use openssl::x509::extension::{AuthorityKeyIdentifier, BasicConstraints, SubjectKeyIdentifier};
 use openssl::x509::{X509, X509Req};
 
+use super::register::Asked;
 use super::wire::{Answer, Request};
 use super::{Counted, Fault, Shared};
 use crate::KeyKind;
@@ -199,8 +200,16 @@ impl Shared {
                 builder.append_extension(extension).expect("appended");
             }
         }
+        for extension in self.register.extensions(Asked::Both) {
+            builder.append_extension(extension).expect("appended");
+        }
         builder.sign(authority.key(), MessageDigest::sha256()).expect("signed");
-        builder.build()
+        let certificate = builder.build();
+        self.register.enter(&certificate);
+        if fault == Some(Fault::Revokes) {
+            self.register.revoke(&certificate, "keyCompromise");
+        }
+        certificate
     }
 }
 

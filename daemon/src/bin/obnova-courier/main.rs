@@ -43,6 +43,7 @@ fn run(errand: Errand, socket: &mut UnixStream) -> io::Result<Report> {
             };
             Report::Answered(runtime.block_on(network::ask(call, sign)))
         }
+        Errand::Fetch { source } => Report::Fetched(runtime.block_on(network::fetch(source)).map(Into::into)),
         Errand::Read { arrived, names } => {
             let bytes = companions::receive(socket, MAX_FRAME)?;
             Report::Read(runtime.block_on(mail::read(&bytes, arrived, &Resolver::new(names))).map(Box::new))

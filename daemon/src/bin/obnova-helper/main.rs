@@ -2,12 +2,14 @@
 //! one request and its secrets from the socket on its standard input, answers there, and exits. When to do what is the daemon's.
 
 mod certificates;
+mod chains;
 mod failure;
 mod files;
 mod issue;
 mod keys;
 mod mac;
 mod packages;
+mod revocation;
 mod seal;
 mod tokens;
 
@@ -58,6 +60,10 @@ fn answer(request: &Request, secrets: Vec<Secret>) -> Result<serde_json::Value, 
         Request::Sign { key, message, spki, .. } => json(keys::sign(key, message, spki, secret().as_ref())?),
         Request::Judge { certificate, issuer } => json(certificates::judge(certificate, issuer)?),
         Request::Chain { certificate, links, anchors, at } => json(certificates::chain(certificate, links, anchors, *at)?),
+        Request::Trace { certificate, links, anchors, at } => json(chains::trace(certificate, links, anchors, *at)?),
+        Request::OcspRequest { certificate, issuer } => json(revocation::request(certificate, issuer)?),
+        Request::OcspAnswer { answer, certificate, issuer, at } => json(revocation::answer(answer, certificate, issuer, *at)?),
+        Request::RevocationList { list, certificate, issuer, at } => json(revocation::list(list, certificate, issuer, *at)?),
         Request::Verify { spki, message, signature } => json(keys::verify(spki, message, signature)?),
         Request::Challenge { spki } => json(keys::challenge(spki)?),
         Request::Trial { key, certificate, .. } => json(keys::trial(key, certificate, secret().as_ref())?),

@@ -18,6 +18,7 @@ pub(super) async fn perform(ground: &Ground<'_>) -> Result<Outcome, Problem> {
     sorted.others.extend(authority.links().await?);
     for (member, certificate) in sorted.ours.iter().enumerate() {
         verify::judge(ground, member, certificate, &sorted.others).await?;
+        verify::not_revoked(ground, certificate, &sorted.others).await?;
     }
     let bytes = |ders: Vec<Vec<u8>>| ders.into_iter().map(Bytes).collect();
     Ok(Outcome::Fetch { certificates: bytes(sorted.ours), chain: bytes(sorted.others) })

@@ -1,18 +1,25 @@
 //! Judges the new certificate against the old one and against what was asked for, and tries its key.
 
 use chrono::Duration;
-use obnova_core::certificate::{Certificate, CertificateError, Policies};
+use obnova_core::certificate::{Certificate, CertificateError, Policies, Sources};
 use obnova_core::job::{Intent, Outcome};
+use obnova_core::revocation::{Standing, Why};
 use obnova_core::{Fingerprint, Problem};
+use tokio::time::timeout;
 
 use super::{Ground, adoption};
 use crate::authorities::Trust;
 use crate::helper::HelperError;
+use crate::revocation::{Examined, Round, Subject};
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
+use crate::shares::{self, Whose};
 
 /// How far an authority's clock may be ahead of ours.
 const SKEW: Duration = Duration::minutes(5);
+
+/// How long a renewal waits for whoever knows what has been revoked.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 pub(super) fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
     Ok(Intent::Verify { certificate: Fingerprint::of(ground.certificate()?) })
@@ -20,6 +27,7 @@ pub(super) fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
 
 pub(super) async fn perform(ground: &Ground<'_>, sitting: &mut Sitting) -> Result<Outcome, Problem> {
     if !ground.job.start.plan.makes_keys() {
+        not_revoked(ground, ground.certificate()?, &[]).await?;
         return adoption::verify(ground, sitting).await;
     }
     let der = ground.certificate()?;
@@ -69,6 +77,35 @@ pub(super) async fn judge(ground: &Ground<'_>, member: usize, der: &[u8], chain:
         Trust::Issuer(issuer) => helper.judge(der, &issuer).await.map_err(|error| not_proven("signature", &error)),
         Trust::Anchors(anchors) => helper.chain(der, chain, &anchors, now).await.map_err(|error| not_proven("chain", &error)),
     }
+}
+
+/// Its issuer has not revoked it already. What cannot be found out holds nothing up: the authority has only just issued it.
+pub(super) async fn not_revoked(ground: &Ground<'_>, der: &[u8], chain: &[Vec<u8>]) -> Result<(), Problem> {
+    let Some(examiner) = &ground.tools.examiner else { return Ok(()) };
+    if Sources::of(der).map_err(|_| failed("form"))?.tell_nothing() {
+        return Ok(());
+    }
+    let anchors = match ground.authority().await?.trust(der).await? {
+        Trust::Issuer(issuer) => vec![issuer],
+        Trust::Anchors(anchors) => anchors,
+    };
+    let subject = Subject { certificate: der, links: chain.to_vec(), anchors, at: ground.tools.clock.now().to_utc() };
+    let mut round = Round::default();
+    let outcome = timeout(PATIENCE, shares::spent(Whose::Authority, examiner.examine(subject, &mut round))).await;
+    let why = match outcome {
+        Ok(Ok(Examined { standing: Ok((finding, way)), .. })) => match finding.standing {
+            Standing::Good => {
+                tracing::info!(job = ground.number, way = way.as_str(), "the new certificate has not been revoked");
+                return Ok(());
+            }
+            Standing::Revoked(_) => return Err(failed("revocation")),
+        },
+        Ok(Ok(Examined { standing: Err(why), .. })) => why.as_str().to_owned(),
+        Ok(Err(problem)) => problem.to_string(),
+        Err(_) => Why::Late.as_str().to_owned(),
+    };
+    tracing::warn!(job = ground.number, why, "it was not found out whether the new certificate has been revoked");
+    Ok(())
 }
 
 /// What the helper could not prove; that it does not work proves nothing.
