@@ -246,6 +246,24 @@ pub enum CardVerb {
 /// What to do about mails.
 #[derive(Debug, Subcommand)]
 pub enum MailVerb {
+    /// Reads a mailbox from now on.
+    Add {
+        /// `maildir:` and a path.
+        #[arg(value_name = "MAILBOX")]
+        mailbox: OsString,
+    },
+    /// The mailboxes that are read.
+    List,
+    /// Looks whether one can be read.
+    Test {
+        /// Name, prefix or id; the only one, if absent.
+        id: Option<String>,
+    },
+    /// Reads a mailbox no longer.
+    Remove {
+        /// Name, prefix or id.
+        id: String,
+    },
     /// Reads one from a file.
     Read {
         /// The mail.

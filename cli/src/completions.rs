@@ -57,6 +57,7 @@ pub(crate) fn completed(arg: Arg, verb: &str) -> Arg {
     let kind = match (verb, arg.get_id().as_str()) {
         (_, "renewal") => "renewal",
         (verb, "id") if verb.starts_with("card") => "card",
+        (verb, "id") if verb.starts_with("mail") => "mailbox",
         (_, "id") => "",
         _ => return arg,
     };

@@ -22,6 +22,22 @@ pub(crate) async fn renewal(session: &Session<'_>, word: &str) -> Result<ItemVie
     find(session, Some("renewal"), word, |_| true).await
 }
 
+/// A mailbox; the only one if no word is given.
+pub(crate) async fn mailbox(session: &Session<'_>, word: Option<&str>) -> Result<ItemView, Failure> {
+    if let Some(word) = word {
+        return find(session, Some("mailbox"), word, |_| true).await;
+    }
+    let mut all: Vec<ItemView> = session.items(&dictionary([("kind", Value::new("mailbox"))])?).await?;
+    match (all.pop(), all.is_empty()) {
+        (Some(only), true) => Ok(only),
+        (Some(last), false) => {
+            all.push(last);
+            Err(Failure::new("several-mailboxes", [("ids", &names(&all))]))
+        }
+        (None, _) => Err(Failure::new("no-mailbox", [])),
+    }
+}
+
 /// The number of an item's job.
 pub(crate) fn job_number(item: &ItemView) -> Option<&str> {
     item.job.as_deref().and_then(|path| path.rsplit('/').next())

@@ -16,7 +16,7 @@ pub(crate) fn uri(written: &OsStr, directory: &Path) -> String {
         && scheme.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit())
     {
         // The rest is percent-encoded already; what is put before it must be so, too.
-        let relative = matches!(scheme, "file" | "p12") && !rest.is_empty() && !rest.starts_with('/');
+        let relative = matches!(scheme, "file" | "p12" | "maildir") && !rest.is_empty() && !rest.starts_with('/');
         return if relative {
             format!("{scheme}:{}/{rest}", encoded(directory.as_os_str()))
         } else {
@@ -26,6 +26,15 @@ pub(crate) fn uri(written: &OsStr, directory: &Path) -> String {
     let path = absolute(Path::new(written), directory);
     let pkcs12 = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("p12") || end.eq_ignore_ascii_case("pfx"));
     format!("{}:{}", if pkcs12 { "p12" } else { "file" }, encoded(path.as_os_str()))
+}
+
+/// The URI for a mailbox as a person writes it: a path is a Maildir's.
+pub(crate) fn mailbox(written: &OsStr, directory: &Path) -> String {
+    match written.to_str() {
+        Some(text) if text.contains(':') => uri(written, directory),
+        Some(text) if text.contains('@') && !text.contains('/') => text.to_owned(),
+        _ => format!("maildir:{}", encoded(absolute(Path::new(written), directory).as_os_str())),
+    }
 }
 
 /// The absolute path for `--to`; D-Bus carries only UTF-8.
@@ -98,6 +107,19 @@ mod tests {
             assert_eq!(uri(OsStr::new(written), Path::new("/home/anna")), place, "{written}");
         }
         assert_eq!(uri(OsStr::from_bytes(b"/a\xff.pem"), Path::new("/")), "file:/a%FF.pem");
+    }
+
+    #[test]
+    fn a_mailbox_is_a_maildir_or_an_address() {
+        for (written, mailbox_) in [
+            ("maildir:/var/mail/anna", "maildir:/var/mail/anna"),
+            ("maildir:Maildir", "maildir:/home/anna/Maildir"),
+            ("./Maildir/", "maildir:/home/anna/Maildir"),
+            ("anna@example.org", "anna@example.org"),
+            ("a@b/c", "maildir:/home/anna/a@b/c"),
+        ] {
+            assert_eq!(mailbox(OsStr::new(written), Path::new("/home/anna")), mailbox_, "{written}");
+        }
     }
 
     #[test]

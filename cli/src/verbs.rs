@@ -6,6 +6,7 @@ mod doctor;
 mod log;
 mod look;
 mod mail;
+mod mailbox;
 pub(crate) mod outward;
 mod programme;
 pub(crate) mod rehearse;
@@ -35,6 +36,10 @@ pub(crate) async fn run(session: &mut Session<'_>, verb: Verb) -> Result<Ending,
         Verb::Card { verb: CardVerb::Show { id } } => card::show(session, id.as_deref()).await,
         Verb::Card { verb: CardVerb::Unblock { id } } => card::unblock(session, id.as_deref()).await,
         Verb::Card { verb: CardVerb::ChangePin { id } } => card::change_pin(session, id.as_deref()).await,
+        Verb::Mail { verb: MailVerb::Add { mailbox } } => mailbox::add(session, &mailbox).await,
+        Verb::Mail { verb: MailVerb::List } => mailbox::list(session).await,
+        Verb::Mail { verb: MailVerb::Test { id } } => mailbox::test(session, id.as_deref()).await,
+        Verb::Mail { verb: MailVerb::Remove { id } } => mailbox::remove(session, &id).await,
         Verb::Mail { verb: MailVerb::Read { file } } => mail::read(session, &file).await,
         Verb::Programme { verb: ProgrammeVerb::Test { file, mail } } => mail::test(session, &file, &mail).await,
         Verb::Discover => watch::discover(session).await,

@@ -16,6 +16,7 @@ use crate::engine::{Engine, Publication};
 use crate::helper::Helper;
 use crate::herald::Herald;
 use crate::keyring::Keyring;
+use crate::mailboxes::Mailboxes;
 use crate::runner::Runner;
 use crate::stores::Surveyor;
 
@@ -60,6 +61,8 @@ pub struct Desk {
     pub surveyor: Surveyor,
     /// Who opens mails.
     pub courier: Courier,
+    /// Who reads mailboxes.
+    pub mailboxes: Mailboxes,
     /// The servers whose Authentication-Results the person trusts, in lower case.
     pub mail_servers: Arc<[String]>,
     /// Who can be asked.

@@ -128,7 +128,7 @@ fn bounded(length: [u8; 4], longest: usize) -> io::Result<usize> {
 }
 
 /// Whether the other end went away, as opposed to saying something wrong.
-pub(crate) fn is_hang_up(error: &io::Error) -> bool {
+pub fn is_hang_up(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }

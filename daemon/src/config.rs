@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use obnova_core::Place;
+use obnova_core::{Mailbox, Place};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -27,6 +27,8 @@ pub struct Settings {
     pub modules: Vec<Module>,
     /// Which of systemd's credentials opens what.
     pub credentials: Vec<Named>,
+    /// Mailboxes that are read besides those that people name.
+    pub mailboxes: Vec<Mailbox>,
     /// How mails are judged.
     pub mail: Mail,
     /// Where the daemon goes by itself.
@@ -76,6 +78,7 @@ struct File {
     locked: Vec<Spanned<Key>>,
     modules: Vec<NamedModule>,
     credentials: Vec<NamedCredential>,
+    mailbox: Vec<NamedMailbox>,
     watch: Watch,
     mail: Mail,
     network: Network,
@@ -89,6 +92,8 @@ enum Key {
     WatchPlaces,
     #[serde(rename = "modules")]
     Modules,
+    #[serde(rename = "mailbox")]
+    Mailboxes,
     #[serde(rename = "mail.servers")]
     MailServers,
     #[serde(rename = "mail.resolver")]
@@ -107,6 +112,7 @@ struct Fragment {
     watch: Option<Vec<Place>>,
     modules: Vec<Module>,
     credentials: Vec<Named>,
+    mailboxes: Vec<Mailbox>,
     mail: Mail,
     network: Network,
     log: Option<String>,
@@ -127,6 +133,12 @@ struct NamedModule {
 struct NamedCredential {
     place: Spanned<String>,
     name: Spanned<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamedMailbox {
+    at: Spanned<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -232,6 +244,9 @@ impl Settings {
             self.modules.extend(fragment.modules);
         }
         self.credentials.extend(fragment.credentials);
+        if free(Key::Mailboxes) {
+            self.mailboxes.extend(fragment.mailboxes);
+        }
         if free(Key::MailServers) {
             self.mail.servers.extend(fragment.mail.servers);
         }
@@ -274,6 +289,11 @@ fn fragment(path: &Path, text: &str) -> Result<Fragment, ConfigError> {
         Ok(Named { place: place(&named.place)?, name: named.name.get_ref().clone() })
     };
     let credentials = file.credentials.iter().map(credential).collect::<Result<_, _>>()?;
+    let mailbox = |named: &NamedMailbox| {
+        let wrong = || mistake(named.at.span().start, "`maildir:/PATH` is expected".to_owned());
+        Mailbox::local(named.at.get_ref()).and_then(Result::ok).ok_or_else(wrong)
+    };
+    let mailboxes = file.mailbox.iter().map(mailbox).collect::<Result<_, _>>()?;
     let levels = ["error", "warn", "info", "debug", "trace"];
     if let Some(level) = &file.log.level
         && !levels.contains(&level.get_ref().as_str())
@@ -287,6 +307,7 @@ fn fragment(path: &Path, text: &str) -> Result<Fragment, ConfigError> {
         watch,
         modules,
         credentials,
+        mailboxes,
         mail,
         network: file.network,
         log: file.log.level.map(Spanned::into_inner),
@@ -342,7 +363,7 @@ mod tests {
         assert!(all.watch.is_some_and(|places| !places.is_empty()) && all.log.is_some() && !all.locked.is_empty());
         assert!(!all.mail.servers.is_empty() && all.mail.resolver.is_some());
         assert!(all.network.revocation.is_some() && all.network.local.is_some());
-        assert!(!all.credentials.is_empty());
+        assert!(!all.credentials.is_empty() && !all.mailboxes.is_empty());
         assert!(all.modules.first().is_some_and(|module| !module.environment.is_empty()));
     }
 
@@ -352,6 +373,7 @@ mod tests {
         assert!(mistake("[watch]\nplaces = [\"/etc/x\"]\n").contains("obnova.toml:2:11: unknown-scheme: `file:/PATH`"));
         assert!(mistake("[log]\nlevel = \"loud\"\n").contains("one of error, warn"));
         assert!(mistake("credentials = [{ place = \"p12:/a\", name = \"../a\" }]").contains("obnova.toml:1:43: letters"));
+        assert!(mistake("[[mailbox]]\nat = \"/home/anna/Maildir\"\n").contains("obnova.toml:2:6: `maildir:/PATH`"));
         assert!(mistake("[watch\n").starts_with("obnova.toml:1:"));
         assert!(mistake("[[modules]]\npath = \"a.so\"\n").contains("obnova.toml:2:8: an absolute path"));
         assert!(mistake("[[modules]]\nenvironment = {}\n").contains("missing field `path`"));

@@ -67,14 +67,14 @@ impl Courier {
     /// Begins to ask a server. Dropped, the call is given up; what the server has received of it by then it has received.
     pub async fn begin(&self, call: Call) -> Result<Exchange, Problem> {
         let patience = call.deadline() + MARGIN;
-        let courier = self.send(&Errand::Ask { call }, None).await.map_err(|lost| lost.told())?;
+        let courier = self.send(&Errand::Ask { call }).await.map_err(|lost| lost.told())?;
         Ok(Exchange { courier, end: Instant::now() + patience })
     }
 
     /// Fetches what an address out of a certificate leads to, or says why there is nothing.
     pub async fn fetch(&self, source: Source) -> Result<Result<Vec<u8>, Why>, Problem> {
         let end = Instant::now() + Duration::from_secs(source.seconds.into()) + MARGIN;
-        let fetched = async { report(&mut self.send(&Errand::Fetch { source }, None).await?, end).await };
+        let fetched = async { report(&mut self.send(&Errand::Fetch { source }).await?, end).await };
         match fetched.await.map_err(|lost| lost.told())? {
             Report::Fetched(fetched) => Ok(fetched.map(|bytes| bytes.0)),
             other => Err(odd(&other).told()),
@@ -83,26 +83,42 @@ impl Courier {
 
     /// Finds out what there is to know about a mail that came at `arrived`.
     pub async fn read(&self, mail: &[u8], arrived: DateTime<Utc>) -> Result<Result<Box<Facts>, Unread>, Problem> {
-        let errand = Errand::Read { arrived, names: self.names.clone() };
-        let read = async { report(&mut self.send(&errand, Some(mail)).await?, Instant::now() + READING + MARGIN).await };
+        self.reader().await?.read(mail, arrived).await
+    }
+
+    /// A courier that reads several mails, one after the other; it ends when it is dropped.
+    pub async fn reader(&self) -> Result<Reader, Problem> {
+        let errand = Errand::Read { names: self.names.clone() };
+        self.send(&errand).await.map(Reader).map_err(|lost| lost.told())
+    }
+
+    async fn send(&self, errand: &Errand) -> Result<Companion, Lost> {
+        let errand = serde_json::to_vec(errand)?;
+        let mut courier = Companion::start(&self.program, [("", ""); 0], Stdio::inherit()).map_err(Lost::Start)?;
+        timeout(MARGIN, courier.send(&errand)).await.map_err(|_| Lost::Late)??;
+        Ok(courier)
+    }
+}
+
+/// A courier that reads mails.
+pub struct Reader(Companion);
+
+impl Reader {
+    /// Finds out what there is to know about a mail that came at `arrived`. After an error it reads no more.
+    pub async fn read(&mut self, mail: &[u8], arrived: DateTime<Utc>) -> Result<Result<Box<Facts>, Unread>, Problem> {
+        let read = async {
+            let arrived = serde_json::to_vec(&arrived)?;
+            let sent = async {
+                self.0.send(&arrived).await?;
+                self.0.send(mail).await
+            };
+            timeout(MARGIN, sent).await.map_err(|_| Lost::Late)??;
+            report(&mut self.0, Instant::now() + READING + MARGIN).await
+        };
         match read.await.map_err(|lost| lost.told())? {
             Report::Read(facts) => Ok(facts),
             other => Err(odd(&other).told()),
         }
-    }
-
-    async fn send(&self, errand: &Errand, bytes: Option<&[u8]>) -> Result<Companion, Lost> {
-        let errand = serde_json::to_vec(errand)?;
-        let mut courier = Companion::start(&self.program, [("", ""); 0], Stdio::inherit()).map_err(Lost::Start)?;
-        let whole = async {
-            courier.send(&errand).await?;
-            if let Some(bytes) = bytes {
-                courier.send(bytes).await?;
-            }
-            Ok::<_, io::Error>(())
-        };
-        timeout(MARGIN, whole).await.map_err(|_| Lost::Late)??;
-        Ok(courier)
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use obnova_core::elsewhere::Elsewhere;
 use obnova_core::job::{JobEvent, Phase};
+use obnova_core::mailbox::Standing;
 use obnova_core::record::Record;
 use obnova_core::world::{Condition, Found, IllegalRecord, Sight};
 use obnova_core::{Entry, ItemId, Level, Now, Place, Problem, Programme, Scheme, World};
@@ -17,6 +18,7 @@ use crate::clock::Clock;
 use crate::journal::{Contents, Journal, JournalError, Remember, Seen};
 use crate::stores::{Sighting, Stamp};
 
+mod mailboxes;
 mod stall;
 
 /// What others are told when something has changed.
@@ -76,6 +78,7 @@ enum Request {
     Greet,
     Reprogramme(Vec<Programme>),
     RenewElsewhere(BTreeMap<Place, Elsewhere>),
+    MailboxStands(String, Standing),
 }
 
 /// The handle to the engine.
@@ -364,6 +367,10 @@ impl Loaded {
                 self.changed(touched);
                 true
             }
+            Request::MailboxStands(address, standing) => {
+                self.take_standing(&address, standing);
+                false
+            }
             Request::Greet => {
                 let returning = self.state.world.returning(self.state.now());
                 self.announce(returning).await;
@@ -537,6 +544,8 @@ fn touched_by(entry: &Entry, world: &World) -> Vec<ItemId> {
         | Record::Remembered { .. }
         | Record::Forgotten { .. } => Vec::new(),
         Record::Watched { place } | Record::Unwatched { place } | Record::Excluded { place } => vec![world.place_id(place)],
+        Record::MailboxAdded { mailbox } => vec![world.mailbox_id(&mailbox.address())],
+        Record::MailboxRemoved { address } => vec![world.mailbox_id(address)],
         Record::Announced { item, .. } | Record::LetterTold { item, .. } => vec![*item],
         Record::Letter { letter } => world.verdict(letter).1.into_iter().collect(),
         Record::Snoozed { certificate, .. } | Record::Ordered { certificate, .. } => {

@@ -12,9 +12,11 @@ use tokio::sync::oneshot;
 use crate::stores::Stamp;
 
 mod database;
+mod marks;
 mod seen;
 
 use database::Database;
+pub use marks::MOST_MARKS;
 
 /// The handle to the journal. When the last one is dropped the thread ends and the database is closed.
 #[derive(Clone, Debug)]
@@ -84,6 +86,17 @@ pub struct Remember {
     pub der: Vec<Vec<u8>>,
 }
 
+/// That something in a mailbox was read: kept as long as it can come again, and bounded in number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// What was read, unique in its mailbox.
+    pub name: String,
+    /// When it came, to the second.
+    pub at: DateTime<Utc>,
+    /// How far.
+    pub value: String,
+}
+
 /// Which records the log shows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Query {
@@ -147,6 +160,9 @@ enum Command {
     Remember(Vec<Remember>, Reply<()>),
     Read(Query, Reply<Vec<Entry>>),
     Der(Fingerprint, Reply<Option<Vec<u8>>>),
+    Marks(String, Reply<Vec<Mark>>),
+    Mark(String, Vec<Mark>, Reply<()>),
+    Unmark(String, Reply<()>),
     Head(Reply<(u64, Fingerprint)>),
     Close(Reply<()>),
 }
@@ -185,6 +201,21 @@ impl Journal {
         self.ask(|reply| Command::Der(certificate, reply)).await
     }
 
+    /// What was read in a mailbox, the newest first.
+    pub async fn marks(&self, mailbox: String) -> Result<Vec<Mark>, JournalError> {
+        self.ask(|reply| Command::Marks(mailbox, reply)).await
+    }
+
+    /// Marks what was read in a mailbox. Of more than [`MOST_MARKS`] the oldest are forgotten.
+    pub async fn mark(&self, mailbox: String, marks: Vec<Mark>) -> Result<(), JournalError> {
+        self.ask(|reply| Command::Mark(mailbox, marks, reply)).await
+    }
+
+    /// Forgets what was read in a mailbox.
+    pub async fn unmark(&self, mailbox: String) -> Result<(), JournalError> {
+        self.ask(|reply| Command::Unmark(mailbox, reply)).await
+    }
+
     /// The newest record's position and the running hash over all records up to it.
     pub async fn head(&self) -> Result<(u64, Fingerprint), JournalError> {
         self.ask(Command::Head).await
@@ -210,6 +241,9 @@ fn serve(mut database: Database, commands: &mpsc::Receiver<Command>) {
             Command::Remember(changes, reply) => drop(reply.send(database.remember(&changes))),
             Command::Read(query, reply) => drop(reply.send(database.entries(query))),
             Command::Der(certificate, reply) => drop(reply.send(database.der(certificate))),
+            Command::Marks(mailbox, reply) => drop(reply.send(database.marks(&mailbox))),
+            Command::Mark(mailbox, marks, reply) => drop(reply.send(database.mark(&mailbox, &marks))),
+            Command::Unmark(mailbox, reply) => drop(reply.send(database.unmark(&mailbox))),
             Command::Head(reply) => drop(reply.send(Ok(database.head()))),
             Command::Close(reply) => {
                 drop(reply.send(database.close()));

@@ -16,6 +16,7 @@ pub mod herald;
 pub mod journal;
 pub mod keyring;
 pub mod mail;
+mod mailboxes;
 pub mod network;
 mod opening;
 pub mod programmes;
@@ -60,6 +61,7 @@ use helper::Helper;
 use herald::Herald;
 use journal::{Journal, JournalError};
 use keyring::Keyring;
+use mailboxes::Mailboxes;
 use revocation::Examiner;
 use runner::{Runner, Tools};
 use stores::Surveyor;
@@ -215,6 +217,8 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         clock: parts.clock,
         pending: parts.state_dir.join("pending"),
     });
+    let mail_servers: Arc<[String]> = parts.settings.mail.servers.clone().into();
+    let mailboxes = Mailboxes::new(engine.clone(), parts.courier.clone(), Arc::clone(&mail_servers));
     let desk = Desk {
         engine: engine.clone(),
         runner: runner.clone(),
@@ -226,7 +230,8 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         herald: Herald::new(parts.notify, engine.clone(), parts.household.clone()),
         agents,
         courier: parts.courier,
-        mail_servers: parts.settings.mail.servers.clone().into(),
+        mail_servers,
+        mailboxes: mailboxes.clone(),
         household: parts.household,
         admission: parts.admission,
     };
@@ -245,7 +250,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     service::ready();
     changed.notify_one();
 
-    let watching = Watching::new(engine.clone(), surveyor, cards.clone(), keyring, credentials, machine);
+    let watching = Watching::new(engine.clone(), surveyor, cards.clone(), keyring, credentials, machine, mailboxes.clone());
     let look = tokio::spawn(watching.run(parts.settings, seen, parts.reloads));
     let greet = tokio::spawn(at_screen(parts.connection.clone(), engine.clone(), notifiers));
     let look_at_cards = tokio::spawn(at_cards(cards, engine.clone(), runner.clone(), at_readers));
@@ -256,6 +261,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         let tell = move || [&changed, &moved].into_iter().for_each(|waiting| waiting.notify_one());
         bus::publish(parts.connection.clone(), desk.clone(), publications, tell)
     };
+    mailboxes.begin().await.map_err(RunError::Engineless)?;
     runner.tidy_all().await;
     let remind = tokio::spawn(runner.clone().remind());
     for number in unfinished {
@@ -271,6 +277,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     };
     service::stopping();
     look.abort();
+    mailboxes.stop();
     remind.abort();
     look_at_cards.abort();
     greet.abort();
@@ -342,7 +349,9 @@ async fn idle(desk: &Desk, after: Option<Duration>, moved: &Notify) {
     let mut quiet_before = None;
     loop {
         let revision = desk.engine.read(|state| {
-            let nothing = state.world.watches().next().is_none() && state.world.jobs().all(|(_, job)| job.is_ended());
+            let nothing = state.world.watches().next().is_none()
+                && state.world.mailboxes().next().is_none()
+                && state.world.jobs().all(|(_, job)| job.is_ended());
             nothing.then_some(state.revision)
         });
         let Ok(revision) = revision.await else { return };

@@ -66,6 +66,16 @@ impl Stamp {
     }
 }
 
+/// Why a directory cannot be looked into, as the person is told it.
+pub(crate) fn unreadable(directory: &Path, error: &io::Error) -> Problem {
+    let path = directory.display().to_string();
+    match error.kind() {
+        io::ErrorKind::NotFound => Problem::PlaceMissing { path },
+        io::ErrorKind::PermissionDenied => Problem::PlaceDenied { path, command: files::opening_command(directory, true) },
+        _ => Problem::PlaceBroken { path, detail: error.to_string() },
+    }
+}
+
 /// What was seen in a place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sighting {

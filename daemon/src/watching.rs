@@ -15,6 +15,7 @@ use crate::config::Settings;
 use crate::credentials::Credentials;
 use crate::engine::Engine;
 use crate::keyring::Keyring;
+use crate::mailboxes::Mailboxes;
 use crate::stores::others::{Others, Report};
 use crate::stores::{self, Sighting, Stamp, Surveyor};
 use crate::{Configured, opening};
@@ -84,6 +85,7 @@ pub(crate) struct Watching {
     keyring: Keyring,
     credentials: Credentials,
     machine: Machine,
+    mailboxes: Mailboxes,
     /// Those of the usual directories and files that are looked into now.
     usual: BTreeSet<Place>,
     /// What cannot be read of other tools' files.
@@ -98,8 +100,19 @@ impl Watching {
         keyring: Keyring,
         credentials: Credentials,
         machine: Machine,
+        mailboxes: Mailboxes,
     ) -> Self {
-        Self { engine, surveyor, cards, keyring, credentials, machine, usual: BTreeSet::new(), closed: BTreeSet::new() }
+        Self {
+            engine,
+            surveyor,
+            cards,
+            keyring,
+            credentials,
+            machine,
+            mailboxes,
+            usual: BTreeSet::new(),
+            closed: BTreeSet::new(),
+        }
     }
 
     /// Looks into all places, then listens for what changes in them and in the configuration.
@@ -122,6 +135,7 @@ impl Watching {
     ) -> Result<(), Problem> {
         self.name_what_opens().await?;
         self.watch_configured(settings.watch).await?;
+        self.mailboxes.configure(settings.mailboxes).await?;
         if self.machine.own && !settings.watch_is_said {
             self.usual = self.machine.usual().collect();
         }
@@ -248,6 +262,7 @@ impl Watching {
             .read(move |state| named.into_iter().filter(|place| !state.world.is_watched(place)).collect::<Vec<Place>>());
         let mut roots = new.await?;
         self.watch_configured(settings.watch).await?;
+        self.mailboxes.configure(settings.mailboxes).await?;
         if self.machine.own && !settings.watch_is_said {
             self.usual.extend(self.machine.usual());
             // What was closed may have been opened.

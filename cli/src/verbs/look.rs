@@ -22,6 +22,10 @@ pub(crate) async fn status(session: &mut Session<'_>) -> Result<Ending, Failure>
     } else {
         let line = session.text.status_line(&status, session.now);
         session.line(&line)?;
+        if let Some(mailboxes) = status.mailboxes {
+            let line = session.text.say("cli-status-mailboxes", &[("count", &mailboxes.to_string())]);
+            session.line(&line)?;
+        }
         if let Some(first) = &status.first {
             needs_attention(session, &status, first).await?;
         } else if status.watched == 0 {

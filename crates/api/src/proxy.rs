@@ -83,6 +83,10 @@ pub trait Manager {
     #[zbus(allow_interactive_auth)]
     fn read_mail(&self, name: &str, mail: OwnedFd) -> Result<Vec<LetterView>, Error>;
 
+    /// Has a mailbox (`maildir:/PATH`) read from now on, if it can be read; the id of its item. `Unwatch` takes it back.
+    #[zbus(allow_interactive_auth)]
+    fn add_mailbox(&self, mailbox: &str) -> Result<String, Error>;
+
     /// What a mail would be by this programme, with no regard to certificates: nothing is written down. `file` and `name` name
     /// programme and mail in errors.
     #[zbus(allow_interactive_auth)]

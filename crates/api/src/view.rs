@@ -351,6 +351,8 @@ dictionary! {
             first: ItemView,
             /// When the daemon next looks at the schedule.
             next_wake: String,
+            /// How many mailboxes are read; absent where none is to be.
+            mailboxes: u64,
         }
     }
 }

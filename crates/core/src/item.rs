@@ -99,6 +99,11 @@ pub enum Kind {
     },
     /// A watched place that has no certificate to show.
     Place(Place),
+    /// A mailbox.
+    Mailbox {
+        /// What tells it from every other, as a URI.
+        address: String,
+    },
     /// A renewal.
     Renewal {
         /// The number of the job.
@@ -114,6 +119,7 @@ impl Kind {
         match self {
             Self::Identity { .. } => "identity",
             Self::Place(_) => "place",
+            Self::Mailbox { .. } => "mailbox",
             Self::Renewal { .. } => "renewal",
         }
     }

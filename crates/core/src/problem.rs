@@ -192,6 +192,8 @@ problems! {
     NoMail { path: String },
     /// The mail is longer than those that are read.
     MailTooLarge { path: String, limit: String },
+    /// The directory is no Maildir: it has no `new` and `cur`.
+    NoMaildir { path: String },
     /// A programme has a mistake, at this place in its file.
     ProgrammeMistaken { detail: String },
     /// The programme says nothing of mails.

@@ -7,6 +7,7 @@ use crate::certificate::Fingerprint;
 use crate::item::ItemId;
 use crate::job::JobEvent;
 use crate::mail::Letter;
+use crate::mailbox::Mailbox;
 use crate::place::Place;
 use crate::schedule::Threshold;
 
@@ -92,6 +93,16 @@ pub enum Record {
         name: String,
         /// The place.
         place: Place,
+    },
+    /// A mailbox is read, because a person or the configuration named it; in place of one at the same address.
+    MailboxAdded {
+        /// The mailbox.
+        mailbox: Box<Mailbox>,
+    },
+    /// A mailbox is read no more.
+    MailboxRemoved {
+        /// Its address.
+        address: String,
     },
     /// A mail came that concerns a programme.
     Letter {

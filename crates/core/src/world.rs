@@ -22,6 +22,7 @@ mod elsewhere;
 mod items;
 mod keys;
 mod letters;
+mod mailboxes;
 mod notices;
 mod sights;
 mod slots;
@@ -35,6 +36,7 @@ pub use notices::Notice;
 pub use sights::{Condition, Found, Sight};
 
 use letters::Post;
+use mailboxes::Mailboxes;
 use sights::{Known, Look, Sights};
 
 /// A certificate that a renewal of ours has replaced.
@@ -93,6 +95,7 @@ pub struct World {
     usual: BTreeSet<Place>,
     jobs: BTreeMap<u64, Job>,
     post: Post,
+    mailboxes: Mailboxes,
 }
 
 impl World {
@@ -114,6 +117,7 @@ impl World {
             usual: BTreeSet::new(),
             jobs: BTreeMap::new(),
             post: Post::default(),
+            mailboxes: Mailboxes::default(),
         }
     }
 
@@ -163,6 +167,8 @@ impl World {
                     told.snoozed_until = Some(*until);
                 }
             }
+            Record::MailboxAdded { mailbox } => self.take_mailbox(mailbox),
+            Record::MailboxRemoved { address } => self.drop_mailbox(address),
             Record::Letter { letter } => self.take_letter(letter),
             Record::LetterTold { certificate, word, .. } => self.take_told(*certificate, *word),
             Record::Ordered { certificate, .. } => self.take_order(*certificate, entry.at),

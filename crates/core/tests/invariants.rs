@@ -11,7 +11,8 @@ use obnova_core::programme::{self, BUILT_IN, InstallRule};
 use obnova_core::record::Word;
 use obnova_core::world::{Condition, Found, Sight};
 use obnova_core::{
-    Certificate, Entry, Fingerprint, ItemId, Job, JobEvent, Place, Plan, Problem, Programme, Record, Step, Threshold, World,
+    Certificate, Entry, Fingerprint, ItemId, Job, JobEvent, Mailbox, Place, Plan, Problem, Programme, Record, Step, Threshold,
+    World,
 };
 use proptest::prelude::*;
 
@@ -347,8 +348,9 @@ fn no_record_has_room_for_a_secret() {
         "instruction copy",                                                 // what a person does
         "protected public_key",                                             // their outcomes
         "letter digest body message_id standing doubtful why about sender date arrived content sealed serial link word", // of letters
-        "path", // of the problem below
-        "by",   // of what was renewed elsewhere
+        "mailbox directory address", // of mailboxes
+        "path",                      // of the problem below
+        "by",                        // of what was renewed elsewhere
     ];
     let allowed: BTreeSet<&str> = groups.iter().flat_map(|group| group.split(' ')).collect();
     let mut met = BTreeSet::new();
@@ -374,6 +376,7 @@ fn keys_of(value: &serde_json::Value, keys: &mut BTreeSet<String>) {
 fn records() -> Vec<Record> {
     let (place, name, certificate) = (place(OLD_PLACE), "Anna".to_owned(), Fingerprint([0; 32]));
     let run = Run::of(&programmes()[0]);
+    let mailbox = Mailbox::local("maildir:/home/anna/Maildir").expect("a Maildir").expect("a path");
     let mut records = vec![
         Record::Born { salt: "00".into() },
         announced(certificate, &name),
@@ -381,6 +384,8 @@ fn records() -> Vec<Record> {
         Record::Snoozed { certificate, name: name.clone(), until: at(0) },
         Record::Replaced { name: name.clone(), place: place.clone() },
         Record::Letter { letter: Box::new(letter()) },
+        Record::MailboxAdded { mailbox: Box::new(mailbox.clone()) },
+        Record::MailboxRemoved { address: mailbox.address() },
         Record::LetterTold { certificate, item: ItemId(1), name: name.clone(), word: Word::Invited },
         Record::Ordered { certificate, name },
         Record::Watched { place: place.clone() },
@@ -397,7 +402,7 @@ fn records() -> Vec<Record> {
     records.extend(usual.chain(others).map(|what| Record::Job { job: 1, what }));
 
     let kinds: BTreeSet<usize> = records.iter().map(kind_of).collect();
-    assert_eq!(kinds, (0..20).collect(), "no variant is missing");
+    assert_eq!(kinds, (0..22).collect(), "no variant is missing");
     records
 }
 
@@ -447,6 +452,8 @@ fn kind_of(record: &Record) -> usize {
         Record::Letter { .. } => 17,
         Record::LetterTold { .. } => 18,
         Record::Ordered { .. } => 19,
+        Record::MailboxAdded { .. } => 20,
+        Record::MailboxRemoved { .. } => 21,
     }
 }
 

@@ -42,7 +42,7 @@ const EVENTS: &[(&str, &[&str])] = &[
 
 /// Families of messages whose last word comes from the wire, and all words of each.
 const FAMILIES: &[(&str, &[&str])] = &[
-    ("kind", &["identity", "place", "renewal", "card", "found"]),
+    ("kind", &["identity", "place", "renewal", "card", "mailbox", "found"]),
     ("authority", &["self-signed", "simulated", "signed-request"]),
     (
         "state",
@@ -61,6 +61,9 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "away",
             "present",
             "busy",
+            "connecting",
+            "connected",
+            "unread",
             "blocked",
             "swapping",
             "locked",
@@ -170,6 +173,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "credential",
             "notify",
             "places",
+            "mailbox",
             "certificate",
             "program",
             "programme",

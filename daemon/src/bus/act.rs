@@ -47,6 +47,7 @@ impl Desk {
                 self.adopt(id, place.map_err(|error| wrong(error.to_string()))?, requester).await.map(Some)
             }
             "backup" => self.backup(id, options.to.as_deref(), &requester).await.map(|()| None),
+            "test" => self.mailboxes.test(id).await.map(|()| None),
             "unwatch" => self.unwatch(id).await.map(|()| None),
             "unlock" => self.unlock(id, &requester).await.map(|()| None),
             "remember" => self.remember(id, &requester).await.map(|()| None),
@@ -304,6 +305,9 @@ impl Desk {
 
     /// Watches the places of an item no longer: a place that was named is forgotten, one below a directory passed over.
     pub(super) async fn unwatch(&self, id: ItemId) -> Result<(), Problem> {
+        if let Some(mailbox) = self.mailboxes.by_id(id).await? {
+            return self.mailboxes.remove(&mailbox).await;
+        }
         let (roots, files) = self
             .engine
             .read(move |state| {

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use obnova_api::{ItemView, Level, NextStepView};
 use obnova_core::world::Condition;
-use obnova_core::{ItemId, Now, Place, Problem, Scheme, World};
+use obnova_core::{ItemId, Mailbox, Now, Place, Problem, Scheme, World};
 
 use super::{Desk, views};
+use crate::mailboxes;
 use crate::stores::Sighting;
 
 /// Directories of a home in which certificates are kept, besides those that the desktop names.
@@ -28,11 +29,15 @@ impl Desk {
         let sightings = self.surveyor.look_once(roots).await;
         let sightings = sightings.map_err(|error| Problem::Internal { detail: error.to_string() })?;
         let household = self.household.clone();
+        let mailbox = tokio::task::spawn_blocking(mailboxes::usual).await;
+        let mailbox = mailbox.map_err(|error| Problem::Internal { detail: error.to_string() })?;
         self.engine
             .read(move |state| {
                 let now = state.now();
+                let mailbox = mailbox.filter(|mailbox| state.world.mailbox(&mailbox.address()).is_none());
+                let mailbox = mailbox.map(|mailbox| proposed_mailbox(&state.world, &mailbox, &household));
                 let proposed = sightings.iter().filter_map(|sighting| propose(&state.world, sighting, now, &household));
-                proposed.take(MOST).collect()
+                proposed.take(MOST).chain(mailbox).collect()
             })
             .await
     }
@@ -69,6 +74,22 @@ fn named_directory(line: &str, home: &Path) -> Option<PathBuf> {
     match value.strip_prefix("$HOME/") {
         Some(below) => Some(home.join(below)),
         None => Some(PathBuf::from(value)).filter(|path| path.is_absolute()),
+    }
+}
+
+/// A mailbox that is proposed.
+fn proposed_mailbox(world: &World, mailbox: &Mailbox, household: &views::Household) -> ItemView {
+    ItemView {
+        id: ItemId::derive(world.salt(), &[b"found", mailbox.address().as_bytes()]).to_string(),
+        kind: "found".into(),
+        name: mailbox.name(),
+        owner: household.owner.clone(),
+        scope: household.scope.into(),
+        state: "unread".into(),
+        level: Level::Notice.as_str().into(),
+        place: Some(mailbox.address()),
+        next_step: Some(NextStepView { who: "you".into(), what: "watch".into(), by: None, action: None }),
+        ..ItemView::default()
     }
 }
 

@@ -9,8 +9,9 @@ use obnova_api::CheckView;
 use obnova_core::card::{Card, Presence, Room, Spot, Tries};
 use obnova_core::identity::Member;
 use obnova_core::item::{Item, Kind};
+use obnova_core::mailbox::Standing;
 use obnova_core::programme::Consumer;
-use obnova_core::{Certificate, ItemId, Level, Now, Place, Problem, Programme, World};
+use obnova_core::{Certificate, ItemId, Level, Mailbox, Now, Place, Problem, Programme, World};
 
 use super::{Desk, cards, views};
 use crate::cards::census::Census;
@@ -68,6 +69,8 @@ struct Scope {
     identities: Vec<ItemId>,
     /// Only these cards and places; `None`: all.
     only: Option<BTreeSet<Place>>,
+    /// This mailbox.
+    mailbox: Option<ItemId>,
 }
 
 impl Scope {
@@ -75,20 +78,23 @@ impl Scope {
         let Some(id) = of else {
             let items = listing.iter().filter_map(|id| world.item(*id, now));
             let due = items.filter(|item| item.level > Level::Ok && matches!(item.kind, Kind::Identity { .. }));
-            return Ok(Self { identities: due.map(|item| item.id).collect(), only: None });
+            return Ok(Self { identities: due.map(|item| item.id).collect(), only: None, mailbox: None });
         };
         let only = |places: Vec<Place>| Some(places.into_iter().collect());
         match world.item(id, now).map(|item| item.kind) {
-            Some(Kind::Identity { .. }) => Ok(Self { identities: vec![id], only: only(world.places_of_item(id)) }),
-            Some(Kind::Renewal { identity, .. }) => {
-                Ok(Self { identities: vec![identity], only: only(world.places_of_item(identity)) })
+            Some(Kind::Identity { .. }) => {
+                Ok(Self { identities: vec![id], only: only(world.places_of_item(id)), mailbox: None })
             }
-            Some(Kind::Place(place)) => Ok(Self { identities: Vec::new(), only: only(vec![place]) }),
+            Some(Kind::Renewal { identity, .. }) => {
+                Ok(Self { identities: vec![identity], only: only(world.places_of_item(identity)), mailbox: None })
+            }
+            Some(Kind::Mailbox { .. }) => Ok(Self { identities: Vec::new(), only: Some(BTreeSet::new()), mailbox: Some(id) }),
+            Some(Kind::Place(place)) => Ok(Self { identities: Vec::new(), only: only(vec![place]), mailbox: None }),
             None => {
                 let seen = world.places().chain(census.cards.iter().map(|card| &card.place));
                 let place = seen.into_iter().find(|place| world.place_id(place) == id).cloned();
                 let place = place.ok_or_else(|| Problem::NoSuchItem { id: id.to_string() })?;
-                Ok(Self { identities: Vec::new(), only: Some(BTreeSet::from([place])) })
+                Ok(Self { identities: Vec::new(), only: Some(BTreeSet::from([place])), mailbox: None })
             }
         }
     }
@@ -118,7 +124,10 @@ fn checks(subject: &Subject<'_>, scope: &Scope) -> Vec<CheckView> {
             }
         }
     }
-    checks.extend(places(subject, scope));
+    if scope.mailbox.is_none() {
+        checks.extend(places(subject, scope));
+    }
+    checks.extend(mailboxes(subject.world, scope));
     for id in &scope.identities {
         if let Some(item) = subject.world.item(*id, subject.now) {
             checks.extend(of_identity(subject, &item));
@@ -275,6 +284,22 @@ fn places(subject: &Subject<'_>, scope: &Scope) -> Vec<CheckView> {
         return vec![check("places", Level::Ok, [("count", watched.to_string())])];
     }
     unreadable
+}
+
+/// The mailboxes, and whether what comes into them is seen.
+fn mailboxes(world: &World, scope: &Scope) -> Vec<CheckView> {
+    let meant = |id: ItemId| scope.mailbox.map_or(scope.only.is_none(), |only| only == id);
+    let standings =
+        world.mailbox_standings().map(|(mailbox, standing)| (world.mailbox_id(&mailbox.address()), mailbox, standing));
+    let check = |(id, mailbox, standing): (ItemId, &Mailbox, &Standing)| {
+        let view = check("mailbox", Level::Ok, [("name", mailbox.name()), ("state", standing.state().to_owned())]);
+        let view = CheckView { item: Some(id.to_string()), ..view };
+        match standing.problem() {
+            Some(problem) => failed(view, standing.level(), problem),
+            None => view,
+        }
+    };
+    standings.filter(|(id, ..)| meant(*id)).map(check).collect()
 }
 
 fn of_identity(subject: &Subject<'_>, item: &Item) -> Vec<CheckView> {

@@ -30,6 +30,8 @@ fn describe(entry: &Entry, world: &World) -> (&'static str, BTreeMap<&'static st
         Record::Excluded { place } => ("excluded", vec![("place", place.to_string())]),
         Record::Remembered { place } => ("remembered", vec![("place", place.to_string())]),
         Record::Forgotten { place } => ("forgotten", vec![("place", place.to_string())]),
+        Record::MailboxAdded { mailbox } => ("mailbox-added", vec![("place", mailbox.address())]),
+        Record::MailboxRemoved { address } => ("mailbox-removed", vec![("place", address.clone())]),
         Record::Announced { name, threshold, not_after, .. } => (
             "announced",
             vec![
@@ -109,6 +111,8 @@ fn item(entry: &Entry, world: &World) -> Option<String> {
         | Record::Excluded { place }
         | Record::Remembered { place }
         | Record::Forgotten { place } => world.place_id(place),
+        Record::MailboxAdded { mailbox } => world.mailbox_id(&mailbox.address()),
+        Record::MailboxRemoved { address } => world.mailbox_id(address),
         Record::Job { job, .. } => world.renewal_id(*job),
         Record::Seen { certificate, .. } | Record::Snoozed { certificate, .. } | Record::Ordered { certificate, .. } => {
             world.identity_of(certificate)?

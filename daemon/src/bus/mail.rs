@@ -3,31 +3,23 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd as Descriptor;
-use std::sync::Arc;
 
 use obnova_api::LetterView;
 use obnova_core::mail::{self, Facts, Letters};
-use obnova_core::record::Record;
-use obnova_core::{Problem, Programme};
+use obnova_core::{ItemId, Mailbox, Problem, Programme};
 use zbus::zvariant::OwnedFd;
 
 use super::{Desk, views};
 use crate::courier::protocol::Unread;
 use crate::mail::LONGEST;
+use crate::mailboxes;
 
 impl Desk {
     /// Reads a mail as if it had come now.
     pub(super) async fn read_mail(&self, name: &str, mail: OwnedFd) -> Result<Vec<LetterView>, Problem> {
         let facts = self.facts(name, mail).await?;
-        let servers = Arc::clone(&self.mail_servers);
         let digest = facts.digest;
-        self.engine
-            .write(move |world, now| {
-                let letters = world.judge_mail(&facts, &servers).into_iter();
-                let wanted = letters.filter(|letter| world.letters().wants(letter, now.to_utc()));
-                Ok(wanted.map(|letter| Record::Letter { letter: Box::new(letter) }).collect())
-            })
-            .await?;
+        mailboxes::judge(&self.engine, &self.mail_servers, facts).await?;
         // What is told is what is kept: a mail that comes again is what it was.
         let shown = self.engine.read(move |state| {
             let letters = state.world.letters().all_of(&digest);
@@ -52,6 +44,13 @@ impl Desk {
         let facts = self.facts(name, mail).await?;
         let letter = mail::judge(&facts, &programme, &Letters::default(), &self.mail_servers);
         Ok(letter.iter().map(|letter| views::judged(letter, &letter.by_itself())).collect())
+    }
+
+    /// Has a mailbox read from now on, if it can be; the id of its item.
+    pub(super) async fn add_mailbox(&self, written: &str) -> Result<ItemId, Problem> {
+        let wrong = |reason: String| Problem::InvalidPlace { place: written.to_owned(), reason };
+        let mailbox = Mailbox::local(written).ok_or_else(|| wrong("unknown-scheme".to_owned()))?;
+        self.mailboxes.add(mailbox.map_err(|error| wrong(error.to_string()))?).await
     }
 
     async fn facts(&self, name: &str, mail: OwnedFd) -> Result<Facts, Problem> {

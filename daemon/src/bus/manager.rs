@@ -104,6 +104,9 @@ impl Manager {
         if let Some(option) = options.to.map(|_| "to").or(options.until.map(|_| "until")) {
             return Err(Error::new("invalid-argument", [("argument", option.to_owned()), ("value", "watch".to_owned())]));
         }
+        if place.starts_with("maildir:") {
+            return Ok(vec![self.desk.add_mailbox(place).await.map_err(wire)?.to_string()]);
+        }
         let place = Place::parse(place)
             .map_err(|error| wire(Problem::InvalidPlace { place: place.to_owned(), reason: error.to_string() }))?;
         let ids = self.desk.watch(place, &requester).await.map_err(wire)?;
@@ -158,6 +161,11 @@ impl Manager {
     async fn read_mail(&self, name: &str, mail: OwnedFd, #[zbus(header)] header: Header<'_>) -> Result<Vec<LetterView>> {
         self.desk.admit(&header, Right::Act).await?;
         self.desk.read_mail(name, mail).await.map_err(wire)
+    }
+
+    async fn add_mailbox(&self, mailbox: &str, #[zbus(header)] header: Header<'_>) -> Result<String> {
+        self.desk.admit(&header, Right::Configure).await?;
+        Ok(self.desk.add_mailbox(mailbox).await.map_err(wire)?.to_string())
     }
 
     async fn judge_mail(

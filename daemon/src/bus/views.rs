@@ -85,6 +85,7 @@ pub fn item(item: &Item, world: &World, household: &Household) -> ItemView {
                 .map(|kept| self::letter(kept, world));
         }
         Kind::Place(place) => view.place = Some(place.to_string()),
+        Kind::Mailbox { address } => view.place = Some(address.clone()),
         Kind::Renewal { job, identity } => {
             view.item = Some(identity.to_string());
             view.job = world.job(*job).is_some_and(|job| !job.is_ended()).then(|| job_path(*job));
@@ -264,6 +265,9 @@ pub fn status(state: &mut State, household: &Household) -> StatusView {
         }
     }
     view.level = worst.as_str().into();
+    let mailboxes = state.world.mailbox_standings();
+    let (read, all) = mailboxes.fold((0, 0), |(read, all), (_, standing)| (read + u64::from(standing.is_connected()), all + 1));
+    view.mailboxes = (all > 0).then_some(read);
     view.next_wake = state.world.next_wake(now).map(time);
     view
 }

@@ -1,8 +1,8 @@
 //! What the daemon and obnova-courier say to each other over their socket pair. Both ends share these types; neither the starting
 //! nor the doing is in here.
 //!
-//! The daemon sends one frame with an [`Errand`] as JSON and, where the errand says so, one with bytes. The courier answers with one
-//! frame, a [`Report`] as JSON, and exits. Before, it may ask with [`Report::Sign`] as often as TLS needs it; each is answered with a
+//! The daemon sends one frame with an [`Errand`] as JSON and, where the errand says so, further ones. The courier answers with one
+//! frame, a [`Report`] as JSON (or one for each mail), and exits. Before, it may ask with [`Report::Sign`] as often as TLS needs it; each is answered with a
 //! frame of bytes.
 
 use std::collections::BTreeMap;
@@ -32,10 +32,9 @@ pub enum Errand {
         /// What.
         source: Source,
     },
-    /// Finds out about a mail, whose bytes follow in a frame. Answer: [`Report::Read`].
+    /// Finds out about mails until the daemon hangs up. For each, a frame with the time at which it came, as JSON, and one with its
+    /// bytes follow; answer to each: [`Report::Read`].
     Read {
-        /// When it came.
-        arrived: DateTime<Utc>,
         /// Who is asked about its signatures.
         names: Names,
     },

@@ -13,12 +13,13 @@ use sha2::{Digest, Sha256};
 use super::{JournalError, Query};
 
 /// One step for each version of the schema; what stands here is never changed, only added to.
-fn steps() -> [M<'static>; 2] {
+fn steps() -> [M<'static>; 3] {
     [
         M::up(FIRST),
         M::up_with_hook("ALTER TABLE certificate ADD COLUMN addresses TEXT NOT NULL DEFAULT ''", |transaction| {
             addresses(transaction).map_err(HookError::from)
         }),
+        M::up(MARKS),
     ]
 }
 
@@ -51,6 +52,14 @@ const FIRST: &str = "CREATE TABLE record (
         sha256 BLOB,
         key INTEGER NOT NULL,
         PRIMARY KEY (place, position)
+    ) STRICT, WITHOUT ROWID;";
+
+const MARKS: &str = "CREATE TABLE mark (
+        mailbox TEXT NOT NULL,
+        name TEXT NOT NULL,           -- of what was read, unique in the mailbox
+        at INTEGER NOT NULL,          -- when it came, seconds since 1970
+        value TEXT NOT NULL,          -- how far
+        PRIMARY KEY (mailbox, name)
     ) STRICT, WITHOUT ROWID;";
 
 /// Reads the addresses out of the certificates that were seen before they were kept: a file that needs its password cannot be

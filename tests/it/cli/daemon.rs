@@ -75,6 +75,7 @@ impl Daemon {
             revision: 3,
             first,
             next_wake: Some("2026-10-22T06:00:00Z".into()),
+            mailboxes: None,
         };
         let (log, checks, calls) = (story(), vec![], vec![]);
         let state = State { items, log, checks, status, calls, script: None, job: None, locked: None, refuses: None };

@@ -1,10 +1,11 @@
 //! What comes of mails for the certificates that are watched: one notification, a next step, and never a start.
 
-use chrono::Duration;
+use chrono::{DateTime, Duration, FixedOffset};
 use obnova_api::LetterView;
 use obnova_api::dict::Dictionary;
 use obnova_core::programme;
 use obnova_tests::letter::{Dkim, Mail};
+use obnovad::Parts;
 use obnovad::clock::SimulatedClock;
 use tempfile::TempDir;
 use zbus::zvariant::OwnedFd;
@@ -14,12 +15,13 @@ use super::zone;
 use crate::inside::{Inside, clock, courier, pem};
 
 /// A daemon that knows the authorities of the corpus and asks its zone.
-async fn house(scratch: &TempDir, clock: &SimulatedClock) -> Inside {
-    Inside::start_with(&scratch.path().join("state"), clock, |parts| {
-        parts.programmes = [vec![super::programme()], programme::built_in().expect("right programmes")].concat();
-        parts.courier = courier(zone().into_iter().map(|(name, text)| (name, vec![text.into_bytes()])));
-    })
-    .await
+pub(super) async fn house(scratch: &TempDir, clock: &SimulatedClock) -> Inside {
+    Inside::start_with(&scratch.path().join("state"), clock, equip).await
+}
+
+pub(super) fn equip(parts: &mut Parts) {
+    parts.programmes = [vec![super::programme()], programme::built_in().expect("right programmes")].concat();
+    parts.courier = courier(zone().into_iter().map(|(name, text)| (name, vec![text.into_bytes()])));
 }
 
 /// Hands a mail over, as `obnova mail read` does; what it is worth.
@@ -33,21 +35,30 @@ async fn comes(daemon: &Inside, scratch: &TempDir, mail: &Mail) -> Option<Letter
 }
 
 /// An invitation, written now, to the address in the certificate that [`pem`] makes.
-fn unsigned(daemon: &Inside, number: u32) -> Mail {
+pub(super) fn unsigned(daemon: &Inside, number: u32) -> Mail {
+    written(daemon.now(), number)
+}
+
+fn written(now: DateTime<FixedOffset>, number: u32) -> Mail {
     let tongue = &TONGUES[0];
     tongue
         .unsigned()
         .with("To", "anna@example.org")
-        .with("Date", &daemon.now().to_rfc2822())
+        .with("Date", &now.to_rfc2822())
         .with("Message-ID", &format!("<{number}@ica.test>"))
         .body(format!("Dobrý den,\nbrzy skončí platnost Vašeho certifikátu ({number}).\n{}\n", tongue.link))
 }
 
-fn signed(daemon: &Inside, number: u32) -> Mail {
-    unsigned(daemon, number).signed(&Dkim::by("ica.test", "s1"))
+pub(super) fn signed(daemon: &Inside, number: u32) -> Mail {
+    invitation(daemon.now(), number)
 }
 
-async fn log(daemon: &Inside) -> Vec<String> {
+/// The same, written at this moment and signed by the authority.
+pub(super) fn invitation(now: DateTime<FixedOffset>, number: u32) -> Mail {
+    written(now, number).signed(&Dkim::by("ica.test", "s1"))
+}
+
+pub(super) async fn log(daemon: &Inside) -> Vec<String> {
     let lines = daemon.manager.log(Dictionary::new(), 0, 1000).await.expect("a log");
     lines.into_iter().map(|line| line.event).collect()
 }

@@ -30,6 +30,7 @@ impl World {
         for place in self.item_places.values() {
             push(self.place_item(place));
         }
+        self.mailbox_items().for_each(|item| push(Some(item)));
         if all {
             for (number, job) in &self.jobs {
                 push(Some(self.renewal_item(*number, job)));
@@ -57,6 +58,9 @@ impl World {
         }
         if let Some(fingerprint) = self.retired.keys().find(|fingerprint| self.retired_id(fingerprint) == id) {
             return self.retired_item(fingerprint);
+        }
+        if let Some(item) = self.mailbox_items().find(|item| item.id == id) {
+            return Some(item);
         }
         self.place_by_id(id).and_then(|place| self.place_item(&place))
     }

@@ -57,6 +57,10 @@ check-foreign = { $what ->
 check-tool = { $name } is renewed by { $tool }; Obnova only watches it.
 check-credential = The credential “{ $credential }” was handed over; it is to open { $path }.
 check-notify = { $path } is told of each notice.
+check-mailbox = { $state ->
+    [connecting] The mailbox { $name } is being looked for.
+   *[other] What comes into the mailbox { $name } is seen.
+}
 check-places = { $count ->
     [0] No file and no card is watched yet.
     [one] The one file or card that is watched can be read.

@@ -71,6 +71,13 @@ cli-help-card-change-pin-id = Its name, number or id, or the beginning of one; n
 cli-help-doctor = See whether renewals can succeed: readers, cards, files, clock; changes nothing
 cli-help-doctor-id = Its name, or the beginning of its name or id; if not given, all that needs attention
 cli-help-mail = Look at mails of authorities
+cli-help-mail-add = Read a mailbox from now on; nothing in it is changed
+cli-help-mail-add-mailbox = maildir: and the path of a directory into which mails are delivered
+cli-help-mail-list = Show the mailboxes that are read
+cli-help-mail-test = Say whether a mailbox can be read now
+cli-help-mail-test-id = Name, beginning of a name, or id
+cli-help-mail-remove = Read a mailbox no longer
+cli-help-mail-remove-id = Name, beginning of a name, or id
 cli-help-mail-read = Read a mail from a file as if it had come now, and say what it is worth
 cli-help-mail-read-file = The mail with all its lines, as mail programs save it (.eml)
 cli-help-programme-test = Say what a mail would be by the rules in a file, and why; nothing is written down
@@ -168,6 +175,16 @@ cli-doctor-found = { $count ->
    *[other] { $count } things need attention.
 }
 
+cli-status-mailboxes = { $count ->
+    [0] No mailbox can be read at the moment
+    [one] 1 mailbox is read
+   *[other] { $count } mailboxes are read
+}
+cli-mailbox-added = The mailbox { $name } is read from now on.
+cli-mailbox-removed = The mailbox { $name } is read no longer. The letters that came stay known.
+cli-mailbox-fine = The mailbox { $name } can be read.
+cli-mailbox-none = No mailbox is read.
+cli-mailbox-none-hint = Name one: obnova mail add maildir:/home/you/Maildir
 cli-mail-verdict = verdict
 cli-mail-why = why
 cli-mail-from = from

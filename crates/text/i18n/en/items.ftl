@@ -4,6 +4,7 @@ kind-identity = certificate
 kind-place = file
 kind-renewal = renewal
 kind-card = card
+kind-mailbox = mailbox
 kind-found = certificate that is not watched
 
 authority-self-signed = nobody: it is self-made
@@ -20,6 +21,9 @@ state-retired = replaced, kept
 state-superseded = replaced by a newer one
 state-changed = changed, password needed
 state-unreadable = cannot be read
+state-connecting = being looked for
+state-connected = read
+state-unread = a mailbox that is not read
 state-empty = no certificate in it
 state-away = not inserted
 state-present = inserted

@@ -15,6 +15,8 @@ log-announced-past = { $name }: warned that it ended on { $not_after }.
 log-seen = { $name }: the warning was seen.
 log-snoozed = { $name }: the warning was put off until { $until }.
 log-replaced = { $name }: a newer certificate stands in { $place }; the older one warns no more.
+log-mailbox-added = The mailbox { $place } is read.
+log-mailbox-removed = The mailbox { $place } is read no longer.
 log-letter-came = A mail came ({ $programme }): { $standing ->
     [trusted] { $kind }
     [forged] forged, { $kind }

@@ -2,12 +2,17 @@
 
 pub(super) const PROBLEMS: &[(&str, &[&str])] = &[
     ("no-mail", &["path"]),
+    ("no-maildir", &["path"]),
+    ("no-mailbox", &[]),
+    ("several-mailboxes", &["ids"]),
     ("mail-too-large", &["path", "limit"]),
     ("programme-mistaken", &["detail"]),
     ("programme-silent", &["path"]),
 ];
 
 pub(super) const EVENTS: &[(&str, &[&str])] = &[
+    ("mailbox-added", &["place"]),
+    ("mailbox-removed", &["place"]),
     ("letter-came", &["kind", "standing", "programme"]),
     ("letter-invited", &["name"]),
     ("letter-doubtful", &["name"]),

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
+use chrono::{DateTime, Utc};
 use obnovad::companions::{self, MAX_FRAME};
 use obnovad::courier::protocol::{Errand, Report};
 use obnovad::mail::{self, Resolver};
@@ -26,12 +27,13 @@ fn serve() -> io::Result<()> {
     let mut socket = companions::daemon()?;
     let report = match serde_json::from_slice(&companions::receive(&mut socket, MAX_FRAME)?) {
         Ok(errand) => run(errand, &mut socket)?,
-        Err(error) => Report::Refused(error.to_string()),
+        Err(error) => Some(Report::Refused(error.to_string())),
     };
-    tell(&mut socket, &report)
+    report.map_or(Ok(()), |report| tell(&mut socket, &report))
 }
 
-fn run(errand: Errand, socket: &mut UnixStream) -> io::Result<Report> {
+/// Does what it was sent for; what is still to be brought.
+fn run(errand: Errand, socket: &mut UnixStream) -> io::Result<Option<Report>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = match errand {
         Errand::Ask { call } => {
@@ -41,17 +43,32 @@ fn run(errand: Errand, socket: &mut UnixStream) -> io::Result<Report> {
                 tell(&mut socket, &Report::Sign(message.into()))?;
                 companions::receive(&mut socket, MAX_FRAME)
             };
-            Report::Answered(runtime.block_on(network::ask(call, sign)))
+            Some(Report::Answered(runtime.block_on(network::ask(call, sign))))
         }
-        Errand::Fetch { source } => Report::Fetched(runtime.block_on(network::fetch(source)).map(Into::into)),
-        Errand::Read { arrived, names } => {
-            let bytes = companions::receive(socket, MAX_FRAME)?;
-            Report::Read(runtime.block_on(mail::read(&bytes, arrived, &Resolver::new(names))).map(Box::new))
+        Errand::Fetch { source } => Some(Report::Fetched(runtime.block_on(network::fetch(source)).map(Into::into))),
+        Errand::Read { names } => {
+            let resolver = Resolver::new(names);
+            while let Some(arrived) = next(socket)? {
+                let arrived: DateTime<Utc> = serde_json::from_slice(&arrived)?;
+                let bytes = companions::receive(socket, MAX_FRAME)?;
+                let facts = runtime.block_on(mail::read(&bytes, arrived, &resolver));
+                tell(socket, &Report::Read(facts.map(Box::new)))?;
+            }
+            None
         }
     };
     // A name that is still being looked up keeps nobody.
     runtime.shutdown_background();
     Ok(report)
+}
+
+/// The next frame; `None`: the daemon has hung up.
+fn next(socket: &mut UnixStream) -> io::Result<Option<Vec<u8>>> {
+    match companions::receive(socket, MAX_FRAME) {
+        Ok(frame) => Ok(Some(frame)),
+        Err(error) if companions::is_hang_up(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn tell(socket: &mut impl io::Write, report: &Report) -> io::Result<()> {
