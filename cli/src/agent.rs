@@ -4,6 +4,7 @@
 mod answers;
 mod terminal;
 
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use obnova_api::{AGENT_PATH, AgentOptions, BUS_NAME, Error, QuestionView};
@@ -171,7 +172,14 @@ impl Desk {
     async fn yes(&self, asked: Asked, question: &QuestionView) -> Result<bool, Error> {
         let words = self.text.question(asked, question);
         match &mut *self.asker.lock().await {
-            Asker::Person(terminal) => terminal.yes(&self.text, &words).await.map_err(|error| broken(&error)),
+            Asker::Person(terminal) => {
+                let agreed = terminal.yes(&self.text, &words).await.map_err(|error| broken(&error))?;
+                match question.link().filter(|_| agreed && has_desktop()) {
+                    Some(link) if open(link).is_err() => terminal.note(&self.text).map_err(|error| broken(&error))?,
+                    _ => {}
+                }
+                Ok(agreed)
+            }
             // Only a consent has lines; a script neither opens links nor does things by hand.
             Asker::Script(answers) if asked == Asked::Consent => {
                 let answer = answers.take("consent", &format!("{}:", question.about)).await.map_err(|error| broken(&error))?;
@@ -224,6 +232,16 @@ impl Agent {
         self.0.open().iter().filter(|(open, _)| open == id).for_each(|(_, withdrawn)| withdrawn.notify_one());
         Ok(())
     }
+}
+
+/// Whether pages can be shown here. A question says the address, too: whoever has no desktop opens it elsewhere.
+fn has_desktop() -> bool {
+    ["WAYLAND_DISPLAY", "DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
+/// Opens a page. Some desktops' `xdg-open` stays as long as the page: it is not waited for.
+fn open(link: &str) -> std::io::Result<()> {
+    Command::new("xdg-open").arg(link).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map(drop)
 }
 
 fn refused() -> Error {

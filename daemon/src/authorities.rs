@@ -5,7 +5,7 @@ use std::error::Error as _;
 use chrono::{DateTime, Utc};
 use obnova_core::Problem;
 use obnova_core::certificate::KeyAlgorithm;
-use obnova_core::programme::Remote;
+use obnova_core::programme::{Page, Remote};
 
 pub mod answers;
 pub(crate) mod est;
@@ -38,6 +38,11 @@ pub(crate) enum Issuer<'run> {
         remote: Remote,
         /// Who goes there.
         courier: &'run Courier,
+    },
+    /// One at whose page the person renews.
+    Person {
+        /// What is known of it.
+        page: Page,
     },
     /// One that speaks EST. Its requests are sent by [`est::enrol`], during which the old key signs.
     Est {
@@ -101,13 +106,15 @@ pub(crate) enum Trust {
     Issuer(Vec<u8>),
     /// A chain must lead to one of these (DER).
     Anchors(Vec<Vec<u8>>),
+    /// Its holder's, who has brought it here.
+    Holder,
 }
 
 impl Issuer<'_> {
     /// Whether it can be asked which orders it has, so that nothing else need tell whether one arrived.
     pub(crate) fn tells_orders(&self) -> bool {
         match self {
-            Self::Oneself | Self::Simulated { .. } => true,
+            Self::Oneself | Self::Person { .. } | Self::Simulated { .. } => true,
             Self::SignedRequest { remote, .. } => remote.orders.is_some(),
             Self::Est { .. } => false,
         }
@@ -116,7 +123,7 @@ impl Issuer<'_> {
     /// Sends the requests, all or none.
     pub(crate) async fn submit(&self, messages: &[&[u8]]) -> Result<Submitted, Failed> {
         match self {
-            Self::Oneself | Self::Est { .. } => Err(Failed::before(nobody())),
+            Self::Oneself | Self::Person { .. } | Self::Est { .. } => Err(Failed::before(nobody())),
             Self::Simulated { authority, rules, now } => {
                 let order = theirs(authority.submit(messages, *rules, *now)).await.map_err(Failed::maybe)?;
                 Ok(Submitted { order, issued: Vec::new() })
@@ -130,7 +137,7 @@ impl Issuer<'_> {
     /// The order of these very requests, if it has them. [`Problem::MaybeSent`] where nobody can tell.
     pub(crate) async fn order_of(&self, messages: &[&[u8]]) -> Result<Option<String>, Problem> {
         match self {
-            Self::Oneself => Err(nobody()),
+            Self::Oneself | Self::Person { .. } => Err(nobody()),
             Self::Simulated { authority, .. } => theirs(authority.order_of(messages)).await,
             Self::SignedRequest { remote, courier } => {
                 shares::spent(Whose::Authority, https::order_of(courier, remote, messages)).await
@@ -142,7 +149,7 @@ impl Issuer<'_> {
     /// Whether it has issued. Asking changes nothing.
     pub(crate) async fn progress(&self, order: &str) -> Result<Progress, Problem> {
         match self {
-            Self::Oneself | Self::Est { .. } => Err(nobody()),
+            Self::Oneself | Self::Person { .. } | Self::Est { .. } => Err(nobody()),
             Self::Simulated { authority, .. } => Ok(if theirs(authority.issued(order)).await? {
                 Progress::Issued(Vec::new())
             } else {
@@ -158,7 +165,7 @@ impl Issuer<'_> {
     pub(crate) async fn fetch(&self, order: &str) -> Result<Vec<Vec<u8>>, Problem> {
         match self {
             // EST hands them over when it is asked.
-            Self::Oneself | Self::Est { .. } => Err(nobody()),
+            Self::Oneself | Self::Person { .. } | Self::Est { .. } => Err(nobody()),
             Self::Simulated { authority, .. } => theirs(authority.fetch(order)).await,
             Self::SignedRequest { .. } => match self.progress(order).await? {
                 Progress::Issued(certificates) => Ok(certificates),
@@ -171,7 +178,7 @@ impl Issuer<'_> {
     pub(crate) async fn links(&self) -> Result<Vec<Vec<u8>>, Problem> {
         match self {
             Self::Est { remote, courier } => shares::spent(Whose::Authority, est::links(courier, remote)).await,
-            Self::Oneself | Self::Simulated { .. } | Self::SignedRequest { .. } => Ok(Vec::new()),
+            Self::Oneself | Self::Person { .. } | Self::Simulated { .. } | Self::SignedRequest { .. } => Ok(Vec::new()),
         }
     }
 
@@ -179,7 +186,7 @@ impl Issuer<'_> {
     pub(crate) async fn suits(&self, key: KeyAlgorithm) -> Result<(), Problem> {
         match self {
             Self::Est { remote, courier } => shares::spent(Whose::Authority, est::suits(courier, remote, key)).await,
-            Self::Oneself | Self::Simulated { .. } | Self::SignedRequest { .. } => Ok(()),
+            Self::Oneself | Self::Person { .. } | Self::Simulated { .. } | Self::SignedRequest { .. } => Ok(()),
         }
     }
 
@@ -187,6 +194,9 @@ impl Issuer<'_> {
     pub(crate) async fn trust(&self, certificate: &[u8]) -> Result<Trust, Problem> {
         match self {
             Self::Oneself => Ok(Trust::Issuer(certificate.to_vec())),
+            Self::Person { page } => {
+                Ok(page.anchors.as_ref().map_or(Trust::Holder, |anchors| Trust::Anchors(anchors.ders().to_vec())))
+            }
             Self::Simulated { authority, .. } => theirs(authority.ca()).await.map(Trust::Issuer),
             Self::SignedRequest { remote, .. } | Self::Est { remote, .. } => Ok(Trust::Anchors(remote.anchors.ders().to_vec())),
         }

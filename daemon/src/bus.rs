@@ -126,6 +126,11 @@ pub async fn publish(
         {
             tracing::warn!(%problem, "renewals that are not needed any more go on");
         }
+        if revision > 0
+            && let Err(problem) = desk.go_on_with_arrived().await
+        {
+            tracing::warn!(%problem, "renewals whose certificates have come do not go on");
+        }
         if !notices.is_empty()
             && let Ok(now) = desk.engine.read(|state| state.now().to_utc()).await
         {

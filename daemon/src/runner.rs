@@ -231,7 +231,8 @@ async fn drive(tools: &Tools, number: u64, whom: Requester, again: &Again) -> Re
             }
             Next::Ended => {
                 if job.phase == Phase::Done && job.start.install.is_beside() {
-                    for old in &job.start.old {
+                    let news = job.preflight().map_or(&[][..], |(keys, _)| keys);
+                    for old in job.start.old.iter().filter(|old| news.iter().all(|new| new.place != old.place)) {
                         tools.surveyor.unwatch(old.place.clone()).await;
                     }
                     remember(tools, &job).await?;

@@ -25,3 +25,4 @@ mod time;
 mod tray;
 mod warn;
 mod watch;
+mod web;

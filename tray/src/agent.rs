@@ -9,6 +9,7 @@ mod pinentry;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use obnova_api::{BUS_NAME, Error, QuestionView};
 use obnova_secret::Secret;
@@ -139,7 +140,7 @@ impl Agent {
         self.ask(&question, self.chosen(&question)).await
     }
 
-    /// Asks for a yes.
+    /// Asks for a yes; after one, the question's link is opened, if it has one.
     async fn consent(
         &self,
         question: QuestionView,
@@ -147,7 +148,14 @@ impl Agent {
         #[zbus(connection)] bus: &Connection,
     ) -> Result<bool, Error> {
         only_the_daemon(bus, &header).await?;
-        self.yes(Asked::Consent, &question).await
+        let agreed = self.yes(Asked::Consent, &question).await?;
+        if let Some(link) = question.link().filter(|_| agreed) {
+            // The address stands in the question, too: without a browser the yes is a yes all the same.
+            if let Err(error) = opened(link).await {
+                warn!(error = &error as &dyn std::error::Error, "no program opens links");
+            }
+        }
+        Ok(agreed)
     }
 
     /// Opens the question's link (its argument `link`, https only) after a click.
@@ -158,13 +166,11 @@ impl Agent {
         #[zbus(connection)] bus: &Connection,
     ) -> Result<bool, Error> {
         only_the_daemon(bus, &header).await?;
-        let link = question.args.as_ref().and_then(|args| args.get("link")).filter(|link| link.starts_with("https://"));
-        let Some(link) = link else { return Err(refused()) };
+        let Some(link) = question.link() else { return Err(refused()) };
         if !self.yes(Asked::OpenLink, &question).await? {
             return Ok(false);
         }
-        let opened = Command::new("xdg-open").arg(link).status().await;
-        opened.map(|status| status.success()).map_err(|error| {
+        opened(link).await.map_err(|error| {
             warn!(error = &error as &dyn std::error::Error, "no program opens links");
             Error::new("no-agent", [])
         })
@@ -221,6 +227,16 @@ fn hand_over(secret: &Secret, answer: &OwnedFd) -> Result<(), Error> {
         warn!(error = &error as &dyn std::error::Error, "nobody takes the answer");
         refused()
     })
+}
+
+/// Opens a page; whether that went well, as far as it ends soon: some desktops' `xdg-open` stays as long as the page.
+async fn opened(link: &str) -> std::io::Result<bool> {
+    const SOON: Duration = Duration::from_secs(5);
+    let mut opener = Command::new("xdg-open").arg(link).spawn()?;
+    match tokio::time::timeout(SOON, opener.wait()).await {
+        Ok(status) => status.map(|status| status.success()),
+        Err(_) => Ok(true),
+    }
 }
 
 fn refused() -> Error {

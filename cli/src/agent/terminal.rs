@@ -86,6 +86,11 @@ impl Terminal {
         Ok(line.trim().chars().next().is_some_and(|letter| letters.contains(letter)))
     }
 
+    /// Says that no page was opened.
+    pub(super) fn note(&self, text: &Text) -> Result<(), SecretError> {
+        self.say(&format!("{}\n", text.say("question-link-unopened", &[])))
+    }
+
     fn introduce(&self, question: &Question) -> Result<(), SecretError> {
         let body = question.body.trim_end();
         let gap = if body.is_empty() { "" } else { "\n" };

@@ -419,6 +419,13 @@ dictionary! {
     }
 }
 
+impl QuestionView {
+    /// The page that an agent opens after a yes: the argument `link`, if it is an address that agents open.
+    pub fn link(&self) -> Option<&str> {
+        self.args.as_ref()?.get("link").map(String::as_str).filter(|link| link.starts_with("https://"))
+    }
+}
+
 dictionary! {
     /// What a new secret must look like.
     pub struct RulesView {

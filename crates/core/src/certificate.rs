@@ -249,6 +249,23 @@ impl Certificate {
         if self.serial().is_empty() { "00".into() } else { hex(self.serial()) }
     }
 
+    /// What its `KeyUsage` says, in the words of RFC 5280 section 4.2.1.3.
+    pub fn usage_names(&self) -> Vec<&'static str> {
+        const NAMES: [&str; 9] = [
+            "digitalSignature",
+            "nonRepudiation",
+            "keyEncipherment",
+            "dataEncipherment",
+            "keyAgreement",
+            "keyCertSign",
+            "cRLSign",
+            "encipherOnly",
+            "decipherOnly",
+        ];
+        let said = self.usage.unwrap_or_default();
+        NAMES.into_iter().enumerate().filter(|(bit, _)| said & 1 << bit != 0).map(|(_, name)| name).collect()
+    }
+
     /// Whether its key may have decrypted something: every key may, unless its `KeyUsage` excludes keyEncipherment,
     /// dataEncipherment and keyAgreement (bits 2, 3 and 4).
     pub fn may_decrypt(&self) -> bool {

@@ -17,7 +17,7 @@ mod keys;
 
 pub use bytes::Bytes;
 pub use files::{InstallFile, Replaced};
-pub use keys::{Home, NewKey, Reservation};
+pub use keys::{FoundKeys, Home, NewKey, Reservation};
 
 /// What a renewal is about, frozen when it starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,9 +199,19 @@ pub enum Outcome {
         /// DER of others that came with them: links of their chain, perhaps. Nobody trusts them for that.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         chain: Vec<Bytes>,
+        /// Where other programs have made them: the keys that they are for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found: Option<FoundKeys>,
+        /// The words for what they say otherwise than was asked for, and to which the person has agreed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        accepted: Vec<String>,
     },
     /// It is what was asked for, and its key works.
-    Verify {},
+    Verify {
+        /// The words for what it says otherwise than was asked for, and to which the person has agreed only now.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        accepted: Vec<String>,
+    },
     /// The files are where programs look for them.
     Install {},
     /// All who use the certificate know of the new one.
@@ -253,7 +263,7 @@ impl Outcome {
             Self::Submit { .. } => Step::Submit,
             Self::AwaitIssue { .. } => Step::AwaitIssue,
             Self::Fetch { .. } => Step::Fetch,
-            Self::Verify {} => Step::Verify,
+            Self::Verify { .. } => Step::Verify,
             Self::Install {} => Step::Install,
             Self::Register {} => Step::Register,
             Self::ByHand {} => Step::ByHand,
@@ -519,7 +529,10 @@ impl Job {
     fn miscounts(&self, event: &JobEvent) -> bool {
         let many = match event {
             JobEvent::Done { outcome: Outcome::Preflight { keys, .. } } => keys.len(),
-            JobEvent::Done { outcome: Outcome::Fetch { certificates, .. } } => certificates.len(),
+            JobEvent::Done { outcome: Outcome::Fetch { certificates, found, .. } } => {
+                let keys = found.as_ref().map_or(self.start.old.len(), |found| found.keys.len());
+                if keys == certificates.len() { keys } else { 0 }
+            }
             _ => return false,
         };
         many != self.start.old.len()

@@ -74,15 +74,18 @@ impl Step {
         matches!(self, Self::GenerateKeys | Self::Request | Self::Verify | Self::Install | Self::RetireOld)
     }
 
-    /// The steps that must have been done before this one may begin.
+    /// The steps that must have been done before this one may begin, in a plan that makes keys or in one that does not.
     ///
     /// This table is the order of effects: a key is in its file before its public half goes anywhere, and the old is left alone
     /// until the new is judged and in its place.
-    pub fn requires(self) -> &'static [Self] {
+    pub fn requires(self, makes_keys: bool) -> &'static [Self] {
         match self {
             Self::Preflight => &[],
             Self::Consent => &[Self::Preflight],
             Self::GenerateKeys | Self::ByHand => &[Self::Preflight, Self::Consent],
+            Self::AwaitIssue if !makes_keys => &[Self::Preflight, Self::Consent],
+            Self::Fetch if !makes_keys => &[Self::AwaitIssue],
+            Self::Verify if !makes_keys => &[Self::Fetch],
             Self::Request => &[Self::GenerateKeys],
             Self::Submit | Self::Verify => &[Self::Request],
             Self::AwaitIssue | Self::Fetch => &[Self::Submit],
@@ -106,6 +109,9 @@ pub struct Plan(Vec<Step>);
 
 /// The steps by which what exists already takes the place of the old: nothing is made, and nothing moved.
 const ADOPTION: [Step; 4] = [Step::Preflight, Step::Consent, Step::Verify, Step::RetireOld];
+
+/// Those where programs are to learn of it.
+const TOLD_ADOPTION: [Step; 5] = [Step::Preflight, Step::Consent, Step::Verify, Step::Register, Step::RetireOld];
 
 /// Why steps are no plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,12 +138,13 @@ pub enum PlanError {
 impl Plan {
     /// Checks an order of steps: each one has what it needs before it, effects happen once, `retire-old` comes last.
     pub fn new(steps: Vec<Step>) -> Result<Self, PlanError> {
-        if steps == ADOPTION {
+        if steps == ADOPTION || steps == TOLD_ADOPTION {
             return Ok(Self(steps));
         }
+        let makes_keys = steps.contains(&Step::GenerateKeys);
         for (position, step) in steps.iter().copied().enumerate() {
             let before = &steps[..position];
-            if let Some(missing) = step.requires().iter().copied().find(|needed| !before.contains(needed)) {
+            if let Some(missing) = step.requires(makes_keys).iter().copied().find(|needed| !before.contains(needed)) {
                 return Err(PlanError::Order { step, missing });
             }
             // Looking, asking and judging may be repeated, and a person may have several things to do; what makes or moves something may not.
@@ -165,9 +172,15 @@ impl Plan {
         Ok(Self(steps))
     }
 
-    /// The plan by which a certificate that exists already, and lies in its place, takes the place of the old one.
-    pub fn adoption() -> Self {
-        Self(ADOPTION.into())
+    /// The plan by which certificates that exist already, and lie in their place, take the place of the old ones. `told`: programs
+    /// are to learn of them.
+    pub fn adoption(told: bool) -> Self {
+        Self(if told { TOLD_ADOPTION.into() } else { ADOPTION.into() })
+    }
+
+    /// Whether what is needed is there when it begins.
+    pub fn is_adoption(&self) -> bool {
+        self.0 == ADOPTION || self.0 == TOLD_ADOPTION
     }
 
     /// Whether a new key comes into being.
@@ -208,12 +221,25 @@ mod tests {
 
     #[test]
     fn what_exists_is_judged_before_it_replaces() {
-        let adoption = Plan::adoption();
-        assert!(!adoption.makes_keys());
-        assert_eq!(Plan::new(adoption.steps().to_vec()), Ok(adoption.clone()));
-        let mut unjudged = adoption.steps().to_vec();
-        unjudged.retain(|step| *step != Step::Verify);
-        assert!(Plan::new(unjudged).is_err());
+        for adoption in [Plan::adoption(false), Plan::adoption(true)] {
+            assert!(!adoption.makes_keys());
+            assert_eq!(Plan::new(adoption.steps().to_vec()), Ok(adoption.clone()));
+            let mut unjudged = adoption.steps().to_vec();
+            unjudged.retain(|step| *step != Step::Verify);
+            assert!(Plan::new(unjudged).is_err());
+        }
+    }
+
+    #[test]
+    fn what_others_make_is_awaited_and_judged() {
+        use Step::{AwaitIssue, Consent, Fetch, Install, Preflight, RetireOld, Verify};
+        let whole = vec![Preflight, Consent, AwaitIssue, Fetch, Verify, Install, RetireOld];
+        let plan = Plan::new(whole.clone()).expect("a plan");
+        assert!(!plan.makes_keys() && !plan.is_adoption());
+        for left_out in [Preflight, Consent, AwaitIssue, Fetch, Verify, Install, RetireOld] {
+            let rest: Vec<Step> = whole.iter().copied().filter(|step| *step != left_out).collect();
+            assert!(Plan::new(rest).is_err(), "without {left_out}");
+        }
     }
 
     #[test]
@@ -234,18 +260,22 @@ mod tests {
         fn whatever_is_accepted_keeps_the_order_of_effects(steps in proptest::collection::vec(0_usize..Step::ALL.len(), 0..12)) {
             let steps: Vec<Step> = steps.into_iter().map(|index| Step::ALL[index]).collect();
             if let Ok(plan) = Plan::new(steps)
-                && plan != Plan::adoption()
+                && !plan.is_adoption()
             {
-                prop_assert!(plan.makes_keys());
                 let at = |step| plan.steps().iter().position(|other| *other == step).expect("in the plan");
-                prop_assert!(at(Step::GenerateKeys) < at(Step::Request));
-                prop_assert!(at(Step::Consent) < at(Step::GenerateKeys));
+                if plan.makes_keys() {
+                    prop_assert!(at(Step::GenerateKeys) < at(Step::Request));
+                    prop_assert!(at(Step::Consent) < at(Step::GenerateKeys));
+                } else {
+                    prop_assert!(at(Step::Consent) < at(Step::AwaitIssue) && at(Step::AwaitIssue) < at(Step::Fetch));
+                    prop_assert!(at(Step::Fetch) < at(Step::Verify));
+                }
                 prop_assert!(at(Step::Verify) < at(Step::Install));
                 if plan.steps().contains(&Step::Submit) {
                     prop_assert!(at(Step::Request) < at(Step::Submit) && at(Step::Submit) < at(Step::Fetch) && at(Step::Fetch) < at(Step::Verify));
                 }
                 prop_assert_eq!(at(Step::RetireOld), plan.steps().len() - 1);
-                prop_assert_eq!(plan.steps().iter().filter(|step| **step == Step::GenerateKeys).count(), 1);
+                prop_assert!(plan.steps().iter().filter(|step| **step == Step::GenerateKeys).count() <= 1);
             }
         }
     }

@@ -171,6 +171,9 @@ problems! {
     AuthorityRefused { reason: String },
     /// The authority at this host has not issued yet; it is asked again at this time.
     AwaitingIssue { host: String, again: String },
+    /// The person renews at the authority's page (`none`: nobody knows where that is) on such a computer: the new certificates
+    /// are awaited.
+    AtPage { page: String, computer: String },
     /// The authority's server cannot be reached.
     AuthorityUnreachable { host: String, detail: String },
     /// Whoever answers at the authority's address does not prove to be it.

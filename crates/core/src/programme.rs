@@ -16,7 +16,7 @@ mod consumer;
 mod hand;
 mod visiting_card;
 
-pub use authority::{Address, Anchors, Authority, Enrol, Remote, Resend};
+pub use authority::{Address, Anchors, Authority, Computer, Enrol, Page, Remote, Resend};
 pub use consumer::Consumer;
 pub use hand::HandStep;
 pub use visiting_card::VisitingCard;
@@ -338,10 +338,17 @@ impl Programme {
         }
         let steps = source.steps.span();
         let plan = Plan::new(source.steps.into_inner()).map_err(|wrong| error(steps.start, wrong.to_string()))?;
-        if !plan.makes_keys() {
+        let at_page = matches!(source.authority.get_ref(), Authority::Web(_));
+        if at_page && plan.makes_keys() {
+            return Err(error(
+                steps.start,
+                "`generate-keys` is not expected: `web` leaves the keys to other programs".to_owned(),
+            ));
+        }
+        if !at_page && !plan.makes_keys() || plan.is_adoption() {
             return Err(error(steps.start, "the step `generate-keys` is expected".to_owned()));
         }
-        if plan.steps().contains(&Step::Submit) != source.authority.get_ref().is_elsewhere() {
+        if plan.steps().contains(&Step::Submit) != source.authority.get_ref().takes_requests() {
             return Err(at(
                 source.authority.span(),
                 "the steps `submit` and `fetch` belong to an authority other than oneself",

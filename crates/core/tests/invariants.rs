@@ -91,8 +91,10 @@ fn outcome(step: Step) -> Outcome {
         Step::Request => Outcome::Request { made: Made::Certificate(Bytes(vec![0x30, 2])) },
         Step::Submit => Outcome::Submit { order: "1".into(), issued: Vec::new() },
         Step::AwaitIssue => Outcome::AwaitIssue { issued: Vec::new() },
-        Step::Fetch => Outcome::Fetch { certificates: vec![Bytes(vec![0x30, 2])], chain: Vec::new() },
-        Step::Verify => Outcome::Verify {},
+        Step::Fetch => {
+            Outcome::Fetch { certificates: vec![Bytes(vec![0x30, 2])], chain: Vec::new(), found: None, accepted: Vec::new() }
+        }
+        Step::Verify => Outcome::Verify { accepted: Vec::new() },
         Step::Install => Outcome::Install {},
         Step::Register => Outcome::Register {},
         Step::ByHand => Outcome::ByHand {},

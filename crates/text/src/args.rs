@@ -9,7 +9,7 @@ use crate::catalogue::plain;
 /// Arguments that are instants, RFC 3339.
 const INSTANTS: [&str; 6] = ["not_after", "not_before", "until", "by", "at", "deadline"];
 /// Arguments that a sentence asks for and that may be left out, and what stands for them then.
-const OPTIONAL: [(&str, &str); 2] = [("tries_left", "none"), ("name_quoted", "NAME")];
+const OPTIONAL: [(&str, &str); 4] = [("tries_left", "none"), ("name_quoted", "NAME"), ("page", "none"), ("card", "none")];
 
 impl Text {
     /// A place as a person knows it: the path of a file, or the URI of what is none. Harmless for a terminal.

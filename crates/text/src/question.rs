@@ -10,6 +10,14 @@ use crate::{Text, capitalised};
 /// The questions for a yes that have words of their own, and the messages that hold them.
 const BY_THEMSELVES: [(&str, &str); 2] = [("last-try", "question-last-try"), ("send-again", "question-send-again")];
 
+/// What a new certificate may say otherwise than was asked for: the arguments with both, and the message for each.
+const DIFFERENCES: [(&str, &str); 4] = [
+    ("subject_new", "question-differs-subject"),
+    ("addresses_new", "question-differs-addresses"),
+    ("usage_new", "question-differs-usage"),
+    ("names_new", "question-differs-names"),
+];
+
 /// Which of the methods of `org.obnova.Agent1` asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
@@ -143,6 +151,14 @@ impl Text {
         if let Some((_, key)) = BY_THEMSELVES.iter().find(|(about, _)| *about == question.about) {
             return self.hand(key, question);
         }
+        if question.about == "differences" {
+            let readable = self.readable(&args);
+            let told = DIFFERENCES.iter().filter(|(arg, _)| args.contains_key(*arg));
+            let mut lines: Vec<String> = told.map(|(_, key)| self.say(key, &borrowed(&readable))).collect();
+            lines.push(self.say("question-differs-then", &[]));
+            let title = self.say("question-differs", &[("name", &question.name)]);
+            return (title, lines.join("\n"), prompt, self.say("question-differs-yes", &[]));
+        }
         if question.about != "renewal" {
             let title = self.say("question-consent-other", &[("name", &question.name)]);
             let steps: Vec<_> = steps.iter().map(|step| self.step(step)).collect();
@@ -156,7 +172,10 @@ impl Text {
             lines.push(self.say("question-consent-ends", &readable));
         }
         let makes = steps.is_empty() || steps.iter().any(|step| step == "generate-keys");
-        if given("card").is_some() {
+        if given("computer").is_some() {
+            let keys = ["question-consent-page", "question-consent-page-test", "question-consent-page-then"];
+            lines.extend(keys.map(|key| self.say(key, &readable)));
+        } else if given("card").is_some() {
             let keys = ["question-consent-card", "question-consent-card-keeps", "question-consent-sittings"];
             lines.extend(keys.map(|key| self.say(key, &readable)));
         } else {
@@ -184,6 +203,11 @@ impl Text {
         }
         if given("host").is_some() {
             lines.push(self.say("question-consent-sends", &readable));
+        }
+        if given("computer").is_some() {
+            let title = self.say("question-consent", &[("name", &question.name)]);
+            let yes = if given("link").is_some() { "question-consent-page-yes" } else { "question-consent-yes" };
+            return (title, lines.join("\n"), prompt, self.say(yes, &[]));
         }
         if !makes {
             let title = self.say("question-adopt", &[("name", &question.name)]);

@@ -87,6 +87,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "help-tool",
             "by-hand",
             "renew-elsewhere",
+            "renew-at-page",
             "watch",
             "unlock",
             "resume",

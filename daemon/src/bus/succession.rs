@@ -25,9 +25,6 @@ impl Desk {
         if let Some(job) = running {
             return Err(Problem::AlreadyRenewing { job: job.to_string() });
         }
-        if place.scheme().is_card() {
-            return Err(Problem::InvalidPlace { place: place.to_string(), reason: "unknown-scheme".into() });
-        }
         self.watch(place.clone(), &requester).await?;
         let (there, uid) = (place.clone(), requester.uid);
         let started = self.engine.write(move |world, _| {
@@ -48,6 +45,19 @@ impl Desk {
         let number = number.ok_or(Problem::Internal { detail: "the adoption that began is not there".into() })?;
         self.runner.drive(number, requester);
         Ok(number)
+    }
+
+    /// Goes on with the renewals for which other programs have made what they wait for.
+    pub(super) async fn go_on_with_arrived(&self) -> Result<(), Problem> {
+        for number in self.engine.read(|state| state.world.arrived()).await? {
+            let uid = self.engine.read(move |state| state.world.job(number).and_then(|job| job.start.uid)).await?;
+            match self.resume(number, Requester { uid, ..Requester::default() }).await {
+                // Somebody else has just said so.
+                Ok(()) | Err(Problem::NotWaiting { .. }) => {}
+                Err(problem) => return Err(problem),
+            }
+        }
+        Ok(())
     }
 
     /// Ends the renewals of what has been renewed elsewhere meanwhile.
@@ -77,20 +87,21 @@ impl Desk {
 /// What the adoption of what is in a place would be about.
 fn start(world: &World, id: ItemId, place: &Place, uid: Option<u32>) -> Result<Start, Problem> {
     let none = || Problem::NoSuccessor { path: place.shown() };
-    let (old, new) = world.replaced_by(id, place).ok_or_else(none)?;
-    let programme = world.programme_of(new).ok_or(Problem::NoProgramme {})?;
-    if programme.matching.len() > 1 {
-        return Err(Problem::NotPossible { action: "adopt".into(), state: "several".into() });
-    }
-    let role = programme.role_of(new).unwrap_or_default().to_owned();
-    let at = world.places_of(&old.fingerprint).into_iter().next().ok_or_else(none)?;
-    let old_one = Old { certificate: old.fingerprint, role, place: at, not_after: old.not_after };
+    let replaced = world.replaced_by(id, place);
+    let first = replaced.first().ok_or_else(none)?.certificate;
+    let programme = world.programme_of(first).ok_or(Problem::NoProgramme {})?;
+    let old = programme.matching.iter().map(|rule| {
+        let old = replaced.iter().find(|old| old.role == rule.role);
+        let certificate = old.ok_or_else(|| Problem::TwinMissing { role: rule.role.clone() })?.certificate;
+        let at = world.places_of(&certificate.fingerprint).into_iter().next().ok_or_else(none)?;
+        Ok(Old { certificate: certificate.fingerprint, role: rule.role.clone(), place: at, not_after: certificate.not_after })
+    });
     Ok(Start {
         identity: id,
-        name: old.name().to_owned(),
+        name: first.name().to_owned(),
         programme: programme.name.clone(),
-        plan: Plan::adoption(),
-        old: vec![old_one],
+        plan: Plan::adoption(!programme.consumers.is_empty()),
+        old: old.collect::<Result<_, _>>()?,
         to: Some(place.clone()),
         uid,
         auto: false,

@@ -29,7 +29,7 @@ impl Ground<'_> {
     pub(super) fn reservation(&self) -> Result<Option<&Reservation>, Problem> {
         Ok(match &self.new_key()?.home {
             Home::Card(reservation) => Some(reservation),
-            Home::File(_) | Home::There(_) => None,
+            Home::File(_) | Home::There(_) | Home::Others(_) => None,
         })
     }
 
@@ -123,13 +123,15 @@ impl Ground<'_> {
     /// What the PIN will be used for in this sitting.
     fn uses(&self) -> Vec<&'static str> {
         let left = self.job.start.plan.steps().iter().skip(self.job.steps_done());
+        let makes = self.job.start.plan.makes_keys();
         let mut uses = Vec::new();
         for step in left {
             match step {
                 Step::GenerateKeys => uses.push("make-keys"),
                 Step::Request => uses.push("sign-requests"),
                 // Whether the authority pauses cannot be known; what comes after it is said again if it does.
-                Step::Install => uses.push("store-certificates"),
+                Step::Install if makes => uses.push("store-certificates"),
+                Step::Verify if !makes => uses.push("try"),
                 _ => {}
             }
         }

@@ -99,7 +99,7 @@ impl Sitting {
             if rule.new == NewSecret::Keep || ground.job.start.auto { &["open-old", "protect-new"] } else { &["open-old"] };
         let old = Arc::new(self.secret_of_old_key(ground, rule, uses).await?);
         // It is needed again only where the old key signs.
-        if ground.programme().await?.authority.is_elsewhere() {
+        if ground.programme().await?.authority.takes_requests() {
             self.old = Some((ground.job.member(), Some(Arc::clone(&old)), Instant::now()));
         }
         let keeps_rules = std::str::from_utf8(old.expose()).is_ok_and(|text| rule.permits(text));
@@ -161,7 +161,7 @@ impl Sitting {
         let new = ground.new_key()?;
         let (key, known, uses): (_, _, &[&str]) = match &new.home {
             Home::There(_) => (ground.key_there()?, &new.place, &["try"]),
-            Home::File(_) | Home::Card(_) => (ground.key_file(), &ground.old()?.place, &["protect-new"]),
+            Home::File(_) | Home::Card(_) | Home::Others(_) => (ground.key_file(), &ground.old()?.place, &["protect-new"]),
         };
         let (given, failed) = at_hand(ground, known).await?;
         if let Some(given) = given

@@ -16,10 +16,10 @@ use crate::cards::step::CardAnswer;
 use super::sitting::Sitting;
 use super::{Tools, trouble};
 
-mod adoption;
 mod await_issue;
 mod by_hand;
 mod consent;
+mod elsewhere;
 mod fetch;
 mod generate_keys;
 mod install;
@@ -73,7 +73,7 @@ pub(super) async fn perform(ground: &Ground<'_>, intent: &Intent, sitting: &mut 
         Intent::Request { request, file } => request::perform(ground, &request.0, file, sitting).await,
         Intent::Submit { .. } => submit::perform(ground, sitting).await,
         Intent::AwaitIssue {} => await_issue::perform(ground, sitting).await,
-        Intent::Fetch {} => fetch::perform(ground).await,
+        Intent::Fetch {} => fetch::perform(ground, sitting).await,
         Intent::Verify { .. } => verify::perform(ground, sitting).await,
         Intent::Install { files, .. } => install::perform(ground, files, sitting).await,
         Intent::Register {} => register::perform(ground).await,
@@ -181,7 +181,10 @@ impl Ground<'_> {
     pub(super) async fn der_of(&self, old: &Old) -> Result<Vec<u8>, Problem> {
         let der = self.tools.engine.journal().der(old.certificate).await;
         let der = der.map_err(|error| crate::engine::journal_problem(&error))?;
-        der.ok_or_else(|| Problem::ChangedMeanwhile { path: old.place.shown() })
+        // Another program may have put the new one in its very place.
+        let member = self.job.start.old.iter().position(|other| other.certificate == old.certificate);
+        let kept = || Some(self.job.kept_old(member?)?.to_vec());
+        der.or_else(kept).ok_or_else(|| Problem::ChangedMeanwhile { path: old.place.shown() })
     }
 
     /// The certificate that is renewed.
@@ -207,6 +210,7 @@ impl Ground<'_> {
             },
             Authority::SignedRequest(remote) => Issuer::SignedRequest { remote, courier: &self.tools.courier },
             Authority::Est(remote) => Issuer::Est { remote, courier: &self.tools.courier },
+            Authority::Web(page) => Issuer::Person { page },
         })
     }
 
@@ -236,7 +240,7 @@ impl Ground<'_> {
         self.job.preflight().ok_or_else(|| missing(Step::Preflight))
     }
 
-    /// DER of the new public key.
+    /// DER of the new public key that was made here.
     pub(super) fn public_key(&self) -> Result<&[u8], Problem> {
         self.job.public_key(self.job.member()).ok_or_else(|| missing(Step::GenerateKeys))
     }

@@ -38,7 +38,8 @@ async fn survives(fault: Fault, kind: &str, argument: &str) {
     scene.watch(&scene.file("anna.p12"), Some(PASSWORD)).await;
     let before = scene.contents();
     stand_in.fails(Some(fault));
-    let outcome = scene.obnova_answering(ANSWERS, &["renew", "Anna Novak", "--wait"]).await.ends(3);
+    let answers = format!("{ANSWERS}consent=differences:no\n");
+    let outcome = scene.obnova_answering(&answers, &["renew", "Anna Novak", "--wait"]).await.ends(3);
     let item = scene.item("a renewal that waits", |item| item.kind == "renewal" && item.state == "waiting").await;
     let problem = item.problem.expect("a problem");
     let args = problem.args;

@@ -1,8 +1,10 @@
 //! Whole renewals with the key in a file.
 
+use obnova_api::Options;
 use obnova_tests::authority::register::Says;
 use obnova_tests::authority::{Counted, Fault, Manner, StandIn};
-use obnova_tests::{KeyKind, Scene};
+use obnova_tests::{Agent, KeyKind, Scene};
+use obnova_text::Text;
 
 use super::{ANSWERS, PASSWORD, annas, configured, renewed};
 
@@ -144,4 +146,31 @@ async fn an_address_in_a_new_certificate_does_not_lead_to_this_machine() {
     scene.obnova_answering(ANSWERS, &["renew", "Anna Novak", "--wait"]).await.ends(0);
     assert!(stand_in.register().asked().is_empty());
     assert!(daemon.log().contains("forbidden"), "{}", daemon.log());
+}
+
+/// What the authority has written otherwise than it was asked for is listed, and taken only after a yes.
+#[tokio::test]
+async fn what_differs_is_taken_after_a_yes() {
+    for (fault, said) in [(Fault::OtherHolder, "The name says"), (Fault::OtherUse, "It is for")] {
+        let stand_in = StandIn::start();
+        let scene = Scene::set().await;
+        annas(&stand_in, KeyKind::P256).write_p12(&scene.file("anna.p12"), PASSWORD, &[]);
+        let _daemon = scene.start_as(configured(&scene, &stand_in, str::to_owned)).await;
+        scene.watch(&scene.file("anna.p12"), Some(PASSWORD)).await;
+        stand_in.fails(Some(fault));
+        let no =
+            scene.obnova_answering(&format!("{ANSWERS}consent=differences:no\n"), &["renew", "Anna Novak", "--wait"]).await;
+        no.ends(3);
+        assert_eq!(renewed(&scene).map(|new| new.sha256()), None);
+        let agent = Agent::with_secret(&scene.bus, PASSWORD).await;
+        agent.register(false).await;
+        let item = scene.item("a renewal", |item| item.kind == "renewal").await;
+        agent.manager().await.act(&item.id, "resume", &Options::default()).await.expect("it goes on");
+        scene.item("it is done", |item| item.kind == "renewal" && item.state == "done").await;
+        let asked = agent.asked();
+        let (_, question) = asked.iter().find(|(_, question)| question.about == "differences").expect("it was asked");
+        let words = Text::for_environment("C").question(obnova_text::Asked::Consent, question);
+        assert!(words.body.contains(said), "{words:?}");
+        assert!(renewed(&scene).expect("a new file").fits(), "{fault:?}");
+    }
 }

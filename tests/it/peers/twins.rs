@@ -2,6 +2,7 @@
 
 mod databases;
 mod network;
+mod page;
 mod piv;
 mod token;
 

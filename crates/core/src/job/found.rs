@@ -1,12 +1,26 @@
 //! What the steps of a renewal have brought so far, read from their outcomes.
 
-use super::{Bytes, Home, Job, Made, NewKey, Outcome};
+use super::{Bytes, FoundKeys, Home, Job, Made, NewKey, Outcome};
 
 impl Job {
-    /// What Preflight found out: the new keys, and whether a secret protects them.
+    /// What is known of the new keys, and whether a secret protects them: what Preflight found out or, where other programs make
+    /// them, what was found later.
     pub fn preflight(&self) -> Option<(&[NewKey], bool)> {
         self.outcomes.iter().rev().find_map(|outcome| match outcome {
-            Outcome::Preflight { keys, protected, .. } => Some((keys.as_slice(), *protected)),
+            Outcome::Preflight { keys, protected, .. } | Outcome::Fetch { found: Some(FoundKeys { keys, protected }), .. } => {
+                Some((keys.as_slice(), *protected))
+            }
+            _ => None,
+        })
+    }
+
+    /// DER of an old certificate, where the job itself keeps it; `member`: its index.
+    pub fn kept_old(&self, member: usize) -> Option<&[u8]> {
+        self.outcomes.iter().find_map(|outcome| match outcome {
+            Outcome::Preflight { keys, .. } => match &keys.get(member)?.home {
+                Home::Others(old) => Some(old.0.as_slice()),
+                Home::File(_) | Home::Card(_) | Home::There(_) => None,
+            },
             _ => None,
         })
     }
@@ -41,7 +55,7 @@ impl Job {
         };
         let there = || match &self.preflight()?.0.get(member)?.home {
             Home::There(der) => Some(der.0.as_slice()),
-            Home::File(_) | Home::Card(_) => None,
+            Home::File(_) | Home::Card(_) | Home::Others(_) => None,
         };
         fetched.or_else(made).or_else(there)
     }
@@ -75,6 +89,15 @@ impl Job {
             _ => None,
         });
         chain.unwrap_or_default()
+    }
+
+    /// The words for what new certificates say otherwise than was asked for, and to which the person has agreed.
+    pub fn accepted(&self) -> impl Iterator<Item = &str> {
+        let accepted = self.outcomes.iter().flat_map(|outcome| match outcome {
+            Outcome::Fetch { accepted, .. } | Outcome::Verify { accepted } => accepted.as_slice(),
+            _ => &[],
+        });
+        accepted.map(String::as_str)
     }
 
     fn made(&self, member: usize) -> Option<&Made> {

@@ -28,6 +28,17 @@ pub enum Home {
     Card(Reservation),
     /// It exists already, in its place, with this certificate (DER).
     There(Bytes),
+    /// With another program, which is to bring a successor of this certificate (DER): that one may be gone then.
+    Others(Bytes),
+}
+
+/// The keys that other programs have made, found where they lie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundKeys {
+    /// The keys, in the order of the old certificates.
+    pub keys: Vec<NewKey>,
+    /// They are protected by a secret.
+    pub protected: bool,
 }
 
 /// What is set aside on a card for a new key.

@@ -77,8 +77,13 @@ fn outcome(step: Step, variant: u8) -> Outcome {
         Step::Request => Outcome::Request { made: Made::Message(Bytes(vec![0x30, variant])) },
         Step::Submit => Outcome::Submit { order: format!("order-{variant}"), issued: Vec::new() },
         Step::AwaitIssue => Outcome::AwaitIssue { issued: Vec::new() },
-        Step::Fetch => Outcome::Fetch { certificates: vec![Bytes(vec![0x31, variant])], chain: Vec::new() },
-        Step::Verify => Outcome::Verify {},
+        Step::Fetch => Outcome::Fetch {
+            certificates: vec![Bytes(vec![0x31, variant])],
+            chain: Vec::new(),
+            found: None,
+            accepted: Vec::new(),
+        },
+        Step::Verify => Outcome::Verify { accepted: Vec::new() },
         Step::Install => Outcome::Install {},
         Step::Register => Outcome::Register {},
         Step::ByHand => Outcome::ByHand {},
@@ -433,7 +438,12 @@ fn a_swap_is_not_given_up() {
             assert_eq!(cancelled, job.may_cancel());
             let outcome = match step {
                 Step::Preflight => Outcome::Preflight { keys: vec![key.clone(), key.clone()], protected: true, subject: None },
-                Step::Fetch => Outcome::Fetch { certificates: vec![Bytes(vec![1]), Bytes(vec![2])], chain: Vec::new() },
+                Step::Fetch => Outcome::Fetch {
+                    certificates: vec![Bytes(vec![1]), Bytes(vec![2])],
+                    chain: Vec::new(),
+                    found: None,
+                    accepted: Vec::new(),
+                },
                 other => outcome(other, 0),
             };
             job.apply(&JobEvent::Done { outcome }, at(1)).expect("legal");

@@ -32,6 +32,43 @@ pub enum Authority {
     SignedRequest(Remote),
     /// Enrolment over Secure Transport (RFC 7030): the old key logs in by TLS. `url` ends before the operation.
     Est(Remote),
+    /// The person renews at the authority's page, here or on another computer; nothing is spoken with it. What other programs make
+    /// meanwhile is noticed where it is watched.
+    Web(Page),
+}
+
+/// An authority that speaks with people alone.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Page {
+    /// Its page.
+    pub page: Option<Address>,
+    /// On which computers the page works.
+    #[serde(default)]
+    pub computer: Computer,
+    /// Who must have signed the chain of what it issues; where nothing is said, nobody knows.
+    pub anchors: Option<Anchors>,
+}
+
+/// The computers on which an authority's page works.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Computer {
+    /// On this one, too.
+    #[default]
+    This,
+    /// Only on those with Windows or macOS.
+    WindowsOrMacos,
+}
+
+impl Computer {
+    /// The word in views.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::This => "this",
+            Self::WindowsOrMacos => "windows-or-macos",
+        }
+    }
 }
 
 /// An authority in the network.
@@ -98,9 +135,14 @@ pub(super) enum Mistake {
 }
 
 impl Authority {
-    /// Whether certificates come from somebody else, to whom a request must be sent.
+    /// Whether certificates come from somebody else.
     pub fn is_elsewhere(&self) -> bool {
         !matches!(self, Self::SelfSigned { .. })
+    }
+
+    /// Whether requests are sent to it.
+    pub fn takes_requests(&self) -> bool {
+        !matches!(self, Self::SelfSigned { .. } | Self::Web(_))
     }
 
     /// The word for it in programmes and views.
@@ -110,6 +152,7 @@ impl Authority {
             Self::Simulated { .. } => "simulated",
             Self::SignedRequest(_) => "signed-request",
             Self::Est(_) => "est",
+            Self::Web(_) => "web",
         }
     }
 
@@ -118,14 +161,14 @@ impl Authority {
         match self {
             Self::SelfSigned { validity_days } => *validity_days,
             Self::Simulated { validity_days, .. } => Some(*validity_days),
-            Self::SignedRequest(_) | Self::Est(_) => None,
+            Self::SignedRequest(_) | Self::Est(_) | Self::Web(_) => None,
         }
     }
 
     /// The authority in the network, if it is one.
     pub fn remote(&self) -> Option<&Remote> {
         match self {
-            Self::SelfSigned { .. } | Self::Simulated { .. } => None,
+            Self::SelfSigned { .. } | Self::Simulated { .. } | Self::Web(_) => None,
             Self::SignedRequest(remote) | Self::Est(remote) => Some(remote),
         }
     }

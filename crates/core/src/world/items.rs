@@ -298,6 +298,7 @@ fn step_of_job(job: &Job) -> NextStep {
     let by = Some(job.not_after());
     match job.problem() {
         Some(Problem::ByHand { .. }) => NextStep { who: Who::You, what: "by-hand", by, action: Some("done") },
+        Some(Problem::AtPage { .. }) => NextStep { who: Who::You, what: "renew-at-page", by, action: Some("resume") },
         Some(problem) => NextStep { who: problem.who(), what: "resume", by, action: Some("resume") },
         None => NextStep { who: Who::Obnova, what: "wait", by, action: None },
     }

@@ -181,8 +181,11 @@ impl Story {
             ),
             Step::Submit => (Intent::Submit { sha256: digest }, Outcome::Submit { order: "1".into(), issued: Vec::new() }),
             Step::AwaitIssue => (Intent::AwaitIssue {}, Outcome::AwaitIssue { issued: Vec::new() }),
-            Step::Fetch => (Intent::Fetch {}, Outcome::Fetch { certificates: vec![Bytes(vec![3])], chain: Vec::new() }),
-            Step::Verify => (Intent::Verify { certificate: digest }, Outcome::Verify {}),
+            Step::Fetch => (
+                Intent::Fetch {},
+                Outcome::Fetch { certificates: vec![Bytes(vec![3])], chain: Vec::new(), found: None, accepted: Vec::new() },
+            ),
+            Step::Verify => (Intent::Verify { certificate: digest }, Outcome::Verify { accepted: Vec::new() }),
             Step::Install => {
                 let target = Place::new(crate::Scheme::File, &new.path());
                 let files = vec![InstallFile { staged: "new".into(), target, mode: 0o600, sha256: digest, replaces: None }];

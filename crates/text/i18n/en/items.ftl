@@ -49,6 +49,7 @@ level-critical = urgent
 
 next-renew = Renew
 next-by-hand = Do what only you can, then confirm it
+next-renew-at-page = Renew at the authority’s page; what it brings is noticed here
 next-help-tool = See why the program that renews it has not
 next-renew-elsewhere = Renew it where its private key is
 next-unlock = Type the password

@@ -282,6 +282,14 @@ problem-authority-refused = The authority refuses: { $reason }.
     .hint = Ask the authority. The old certificate stays as it is.
 problem-awaiting-issue = The authority at { $host } has taken the request and has not issued yet.
     .hint = It is asked again by itself. If it waits for a payment or an approval, see to that; you may close everything.
+problem-at-page = { $page ->
+    [none] The new certificates are awaited: you renew at the authority’s own page.
+   *[other] The new certificates are awaited: you renew at the authority’s page, { $page }.
+}
+    .hint = { $computer ->
+        [windows-or-macos] The page works on Windows and macOS only. Renew there with this card or key, leave that page open until the certificates are made and installed, and bring the card or file back here: this goes on as soon as it is inserted or lies where it is watched.
+       *[other] Renew there, and leave that page open until the certificates are made and installed: they are noticed where they are watched, on a card when it is inserted again, and this goes on. To look now: obnova resume { $name_quoted } --wait
+    }
 problem-authority-unreachable = The authority's server { $host } cannot be reached ({ $detail }).
     .hint = Look whether this computer has a network connection. Then: obnova resume { $name_quoted } --wait
 problem-authority-untrusted = Whoever answers as { $host } does not prove to be the authority ({ $detail }). Nothing was sent to them.

@@ -88,6 +88,29 @@ question-consent-sittings = { $sittings ->
    *[other] You are asked for your PIN once.
 }
 question-consent-sends = The request is signed by the new key and by the old one, and sent to { $host }. Nothing else is sent.
+question-consent-page = { $computer ->
+    [windows-or-macos] The authority’s page works on Windows and macOS only: take { $card ->
+            [none] the file with your key
+           *[other] the card “{ $card }”
+        } to such a computer, and renew there{ $page ->
+            [none] .
+           *[other] : { $page }
+        }
+   *[other] You renew at the authority’s page{ $page ->
+            [none] .
+           *[other] , which is opened now: { $page }
+        }
+}
+question-consent-page-test = Everything that can be tested here is in order. Leave the last window of that page open until the new certificates are made and installed.
+question-consent-page-then = They are noticed here by themselves, checked and taken into use; then you are asked for your PIN or password once.
+question-consent-page-yes = Open the page
+question-differs = Take { $name } as it was issued?
+question-differs-subject = The name says “{ $subject_new }” where “{ $subject_old }” was asked for.
+question-differs-addresses = The e-mail addresses are “{ $addresses_new }” where “{ $addresses_old }” was asked for.
+question-differs-usage = It is for { $usage_new } where { $usage_old } was asked for.
+question-differs-names = Its alternative names are others than were asked for.
+question-differs-then = If this is a mistake of the authority’s, say no and ask the authority. The old certificate stays in use until then.
+question-differs-yes = Take it
 question-send-again = Send the same request to { $host } once more?
 question-send-again-body = It cannot be told whether the authority has it already. If it has, it could take the second one for another order. Ask the authority, if you are not sure.
 question-send-again-yes = Send again
@@ -124,6 +147,7 @@ question-programme-self-signed = It is self-made, as the old one is: whoever tru
 question-link = Open a page for { $name }?
 question-link-body = { $link }
 question-link-yes = Open
+question-link-unopened = No program here opens pages: open the address above yourself.
 question-hand-step = { $name }: have you done this?
 question-hand-step-body = { $copy ->
     [none] { $instruction }

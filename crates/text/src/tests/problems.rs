@@ -87,6 +87,7 @@ pub(super) const PROBLEMS: &[(&str, &[&str])] = &[
     ("not-yet-issued", &["order"]),
     ("authority-refused", &["reason"]),
     ("awaiting-issue", &["again", "host"]),
+    ("at-page", &["computer", "page"]),
     ("authority-unreachable", &["detail", "host"]),
     ("authority-untrusted", &["detail", "host"]),
     ("authority-silent", &["host", "seconds"]),

@@ -4,7 +4,7 @@ use obnova_core::job::{Bytes, Outcome};
 use obnova_core::{Problem, Step};
 
 use super::submit::{keep, kept};
-use super::{Answer, Ground};
+use super::{Answer, Ground, elsewhere};
 use crate::authorities::{Issuer, Progress, est};
 use crate::runner::sitting::Sitting;
 
@@ -12,6 +12,9 @@ use crate::runner::sitting::Sitting;
 const ISSUED_FILE: &str = "issued.json";
 
 pub(super) async fn perform(ground: &Ground<'_>, sitting: &mut Sitting) -> Result<Outcome, Problem> {
+    if !ground.job.start.plan.makes_keys() {
+        return elsewhere::await_made(ground).await;
+    }
     // Handed over already.
     if ground.job.issued().is_some() {
         return Ok(Outcome::AwaitIssue { issued: Vec::new() });

@@ -2,7 +2,7 @@
 
 use obnova_api::QuestionView;
 use obnova_core::job::{Home, NewKey, Outcome};
-use obnova_core::programme::{Authority, Consumer, NewSecret};
+use obnova_core::programme::{Authority, Computer, Consumer, NewSecret, Page};
 use obnova_core::{Certificate, Problem};
 
 use super::{Ground, replace};
@@ -44,6 +44,14 @@ pub(in crate::runner) async fn question(ground: &Ground<'_>) -> Result<QuestionV
             }
         }
         Home::There(_) => args.extend([("to", new.place.shown()), ("old", old.place.shown())]),
+        Home::Others(_) => {
+            if let Authority::Web(page) = &programme.authority {
+                args.extend(at_page(page));
+            }
+            if new.place.scheme().is_card() {
+                args.push(("card", ground.tools.cards.label(&new.place)));
+            }
+        }
         Home::Card(reservation) => {
             args.push(("card", ground.tools.cards.label(&new.place)));
             args.push(("count", keys.len().to_string()));
@@ -54,7 +62,7 @@ pub(in crate::runner) async fn question(ground: &Ground<'_>) -> Result<QuestionV
                 Authority::Simulated { pause: true, .. } => "2",
                 // Nobody knows before.
                 Authority::SignedRequest(_) | Authority::Est(_) => "2-perhaps",
-                Authority::SelfSigned { .. } | Authority::Simulated { .. } => "1",
+                Authority::SelfSigned { .. } | Authority::Simulated { .. } | Authority::Web(_) => "1",
             };
             args.push(("sittings", sittings.to_owned()));
         }
@@ -92,6 +100,18 @@ pub(in crate::runner) async fn question(ground: &Ground<'_>) -> Result<QuestionV
     })
 }
 
+/// Where the person renews. An agent opens a `link` after the yes.
+fn at_page(page: &Page) -> Vec<(&'static str, String)> {
+    let mut args = vec![("computer", page.computer.as_str().to_owned())];
+    if let Some(address) = &page.page {
+        args.push(("page", address.as_str().to_owned()));
+        if page.computer == Computer::This {
+            args.push(("link", address.as_str().to_owned()));
+        }
+    }
+    args
+}
+
 fn name_text(subject: &[u8]) -> Result<String, Problem> {
     Certificate::name_text(subject).map_err(|error| Problem::Internal { detail: error.to_string() })
 }
@@ -100,7 +120,7 @@ fn spot(key: &NewKey) -> String {
     match &key.home {
         Home::Card(reservation) => reservation.spot.to_string(),
         Home::File(file) => file.clone(),
-        Home::There(_) => String::new(),
+        Home::There(_) | Home::Others(_) => String::new(),
     }
 }
 

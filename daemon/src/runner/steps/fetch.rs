@@ -4,10 +4,14 @@
 use obnova_core::Problem;
 use obnova_core::job::{Bytes, Outcome};
 
-use super::{Ground, verify};
+use super::{Ground, elsewhere, verify};
 use crate::authorities::answers;
+use crate::runner::sitting::Sitting;
 
-pub(super) async fn perform(ground: &Ground<'_>) -> Result<Outcome, Problem> {
+pub(super) async fn perform(ground: &Ground<'_>, sitting: &Sitting) -> Result<Outcome, Problem> {
+    if !ground.job.start.plan.makes_keys() {
+        return elsewhere::fetch(ground, sitting).await;
+    }
     let authority = ground.authority().await?;
     let received = match ground.job.issued() {
         Some(issued) => issued.iter().map(|der| der.0.clone()).collect(),
@@ -16,10 +20,7 @@ pub(super) async fn perform(ground: &Ground<'_>) -> Result<Outcome, Problem> {
     let keys: Vec<&[u8]> = (0..ground.job.start.old.len()).filter_map(|member| ground.job.public_key(member)).collect();
     let mut sorted = answers::sorted(received, &keys).map_err(|_| Problem::NotVerified { check: "key".into() })?;
     sorted.others.extend(authority.links().await?);
-    for (member, certificate) in sorted.ours.iter().enumerate() {
-        verify::judge(ground, member, certificate, &sorted.others).await?;
-        verify::not_revoked(ground, certificate, &sorted.others).await?;
-    }
+    let accepted = verify::acceptable(ground, sitting, &sorted.ours, &sorted.others).await?;
     let bytes = |ders: Vec<Vec<u8>>| ders.into_iter().map(Bytes).collect();
-    Ok(Outcome::Fetch { certificates: bytes(sorted.ours), chain: bytes(sorted.others) })
+    Ok(Outcome::Fetch { certificates: bytes(sorted.ours), chain: bytes(sorted.others), found: None, accepted })
 }

@@ -18,7 +18,7 @@ pub(super) async fn prepare(ground: &Ground<'_>, sitting: &mut Sitting) -> Resul
     match new.home {
         Home::File(_) => drop(sitting.key_secret(ground).await?),
         Home::Card(_) => ground.open_card(sitting, &new.place).await?,
-        Home::There(_) => return Err(made_already()),
+        Home::There(_) | Home::Others(_) => return Err(made_already()),
     }
     Ok(Intent::GenerateKeys { algorithm: new.algorithm, home: new.home.clone() })
 }
@@ -32,7 +32,7 @@ pub(super) async fn perform(
     let file = match home {
         Home::File(file) => file,
         Home::Card(reservation) => return on_card(ground, algorithm, reservation, sitting).await,
-        Home::There(_) => return Err(made_already()),
+        Home::There(_) | Home::Others(_) => return Err(made_already()),
     };
     let kind = match algorithm {
         KeyAlgorithm::Rsa(2048) => helper::KeyAlgorithm::Rsa2048,
@@ -54,7 +54,7 @@ pub(super) async fn probe(ground: &Ground<'_>, home: &Home) -> Answer {
     let file = match home {
         Home::File(file) => file,
         Home::Card(reservation) => return probe_card(ground, reservation).await,
-        Home::There(_) => return Answer::Unknown(made_already()),
+        Home::There(_) | Home::Others(_) => return Answer::Unknown(made_already()),
     };
     let path = ground.file(file);
     match ground.tools.helper.public_half(&path).await {

@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use obnova_core::job::{self, InstallFile, Intent, Outcome, Reservation};
+use obnova_core::card::Spot;
+use obnova_core::job::{self, Home, InstallFile, Intent, Outcome, Reservation};
 use obnova_core::{Certificate, Fingerprint, Place, Problem, Scheme};
 
 use super::request::write_whole;
@@ -60,6 +61,10 @@ pub(super) async fn prepare(ground: &Ground<'_>, sitting: &mut Sitting) -> Resul
     if ground.reservation()?.is_some() {
         // Asked and checked before anything is intended; in the second sitting, this is where it begins.
         ground.open_card(sitting, place).await?;
+        return Ok(Intent::Install { place: place.clone(), files: Vec::new() });
+    }
+    // Other programs have put it where it is.
+    if let Home::There(_) = ground.new_key()?.home {
         return Ok(Intent::Install { place: place.clone(), files: Vec::new() });
     }
     let layout = Layout::of(&ground.old()?.place);
@@ -165,31 +170,31 @@ async fn on_card(ground: &Ground<'_>, reservation: &Reservation, sitting: &mut S
     if reservation.archive.is_none() && place.scheme() == Scheme::Piv {
         ground.at_card(sitting, place, CardStep::Announce {}).await?;
     }
-    try_on_card(ground, reservation, sitting).await?;
+    try_on_card(ground, &reservation.spot, sitting).await?;
     Ok(Outcome::Install {})
 }
 
 /// The new key signs and, where its certificate says that it may, decrypts; OpenSSL judges both.
-async fn try_on_card(ground: &Ground<'_>, reservation: &Reservation, sitting: &mut Sitting) -> Result<(), Problem> {
+pub(super) async fn try_on_card(ground: &Ground<'_>, spot: &Spot, sitting: &mut Sitting) -> Result<(), Problem> {
     let place = &ground.new_key()?.place;
-    let public_key = ground.public_key()?;
-    let failed = || Problem::CardTrialFailed { card: ground.tools.cards.label(place), spot: reservation.spot.to_string() };
+    let failed = || Problem::CardTrialFailed { card: ground.tools.cards.label(place), spot: spot.to_string() };
+    let public_key = Certificate::public_key_in(ground.certificate()?).map_err(|_| failed())?;
     let message: [u8; 32] = crate::random::bytes();
     let step = CardStep::Sign {
-        spot: reservation.spot.clone(),
-        public_key: job::Bytes(public_key.to_vec()),
+        spot: spot.clone(),
+        public_key: job::Bytes(public_key.clone()),
         message: job::Bytes(message.to_vec()),
     };
     let CardAnswer::Signature { signature } = ground.at_card(sitting, place, step).await? else { return Err(failed()) };
-    ground.tools.helper.verify(public_key, &message, &signature.0).await.map_err(|_| failed())?;
+    ground.tools.helper.verify(&public_key, &message, &signature.0).await.map_err(|_| failed())?;
     let certificate = Certificate::from_der(ground.certificate()?).map_err(|_| failed())?;
     if certificate.usage.is_none() || !certificate.may_decrypt() {
         return Ok(());
     }
-    let challenge = ground.tools.helper.challenge(public_key).await.map_err(|_| failed())?;
+    let challenge = ground.tools.helper.challenge(&public_key).await.map_err(|_| failed())?;
     let step = CardStep::Decrypt {
-        spot: reservation.spot.clone(),
-        public_key: job::Bytes(public_key.to_vec()),
+        spot: spot.clone(),
+        public_key: job::Bytes(public_key),
         ciphertext: job::Bytes(challenge.ciphertext.0),
     };
     match ground.at_card(sitting, place, step).await {

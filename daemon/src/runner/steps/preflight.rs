@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use obnova_core::card::{Spot, Tries};
+use obnova_core::card::{Card, Spot, Tries};
 use obnova_core::certificate::{Certificate, KeyAlgorithm};
 use obnova_core::job::{Bytes, Home, NewKey, Old, Outcome, Reservation};
 use obnova_core::{Fingerprint, Place, Problem, Scheme};
 use rustix::fs::Access;
 
 use super::install::Layout;
-use super::{Ground, KEY_FILE, adoption, own_name, replace};
+use super::{Ground, KEY_FILE, elsewhere, own_name, replace};
 use crate::authorities::name;
 use crate::helper::HelperError;
 use crate::runner::sitting::Sitting;
@@ -18,7 +18,7 @@ use crate::runner::trouble;
 pub(super) async fn perform(ground: &Ground<'_>, sitting: &Sitting) -> Result<Outcome, Problem> {
     let olds = &ground.job.start.old;
     if !ground.job.start.plan.makes_keys() {
-        return adoption::preflight(ground).await;
+        return elsewhere::preflight(ground, sitting).await;
     }
     all_there(ground).await?;
     let place = &ground.old()?.place;
@@ -58,7 +58,7 @@ async fn all_wanted(ground: &Ground<'_>, keys: &[NewKey]) -> Result<(), Problem>
 }
 
 /// The certificates stand where they stood when the renewal began.
-async fn all_there(ground: &Ground<'_>) -> Result<(), Problem> {
+pub(super) async fn all_there(ground: &Ground<'_>) -> Result<(), Problem> {
     for old in &ground.job.start.old {
         let (place, fingerprint) = (old.place.clone(), old.certificate);
         let still_there = ground.tools.engine.read(move |state| {
@@ -79,12 +79,15 @@ async fn algorithm(ground: &Ground<'_>, der: &[u8]) -> Result<KeyAlgorithm, Prob
     rule.algorithm.successor(old.key).ok_or_else(|| Problem::UnsupportedKey { algorithm: old.key.to_string() })
 }
 
+/// The card is there, and its PIN is not blocked.
+pub(super) async fn opened_card(ground: &Ground<'_>, sitting: &Sitting, place: &Place) -> Result<Card, Problem> {
+    let card = ground.card(sitting, place).await?;
+    if card.pin == Tries::Blocked { Err(Problem::PinBlocked { card: card.label }) } else { Ok(card) }
+}
+
 /// What is set aside on the card, which is looked at and not changed.
 async fn on_card(ground: &Ground<'_>, sitting: &Sitting, place: &Place) -> Result<Vec<NewKey>, Problem> {
-    let card = ground.card(sitting, place).await?;
-    if card.pin == Tries::Blocked {
-        return Err(Problem::PinBlocked { card: card.label });
-    }
+    let card = opened_card(ground, sitting, place).await?;
     let mut olds = Vec::new();
     for old in &ground.job.start.old {
         let der = ground.der_of(old).await?;

@@ -35,8 +35,14 @@ pub(super) async fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
             let request = signed_request::Request { old: &old_der, public_key: ground.public_key()? };
             request.encode().map_err(internal)?
         }
+        Authority::Web(_) => return Err(nobody_asks()),
     };
     Ok(Intent::Request { request: Bytes(request), file: ground.own(REQUESTED_FILE) })
+}
+
+/// At an authority's page it is the person who asks: no plan with such a one has this step.
+fn nobody_asks() -> Problem {
+    Problem::Internal { detail: "nobody asks".into() }
 }
 
 /// The present moment, in another second than that one: certificates count in whole seconds, and a successor begins later.
@@ -66,6 +72,7 @@ pub(super) async fn perform(
         Authority::Est(_) => {
             Made::Message(Bytes(signed_request::certification_request(request, &signature).map_err(internal)?))
         }
+        Authority::Web(_) => return Err(nobody_asks()),
     };
     let (Made::Certificate(bytes) | Made::Message(bytes)) = &made;
     ground.make_directory()?;
@@ -86,7 +93,7 @@ async fn message(ground: &Ground<'_>, info: &[u8], signature: &[u8], sitting: &m
 
 pub(super) async fn probe(ground: &Ground<'_>, request: &[u8], file: &str) -> Answer {
     let elsewhere = match ground.programme().await {
-        Ok(programme) => programme.authority.is_elsewhere(),
+        Ok(programme) => programme.authority.takes_requests(),
         Err(problem) => return Answer::Unknown(problem),
     };
     let path = ground.file(file);

@@ -25,6 +25,9 @@ pub(super) async fn perform(ground: &Ground<'_>, place: &Place, sitting: &mut Si
         let card = ground.look(place).await.map_err(|error| ground.card_problem(&error, place))?;
         all_shown(ground, &card)?;
         vec![crate::cards::sighting(&card)]
+    } else if place.scheme().is_card() {
+        // Tried where it lies; there is nothing to move.
+        Vec::new()
     } else {
         // What the kernel has reported of it may not have reached the engine yet. What lay there before was opened when it was named.
         if ground.job.start.plan.makes_keys() {

@@ -24,7 +24,7 @@ impl Ground<'_> {
                 let signature = self.tools.helper.sign(&key, message, self.public_key()?, secret).await;
                 signature.map_err(|error| trouble::helper(&error, &key))
             }
-            Home::There(_) => Err(super::generate_keys::made_already()),
+            Home::There(_) | Home::Others(_) => Err(super::generate_keys::made_already()),
             Home::Card(reservation) => {
                 let step = CardStep::Sign {
                     spot: reservation.spot.clone(),

@@ -12,7 +12,7 @@ use super::listed;
 use super::piv::Annas;
 
 /// The two roles of the sources' twins in place of the example's one, and a PIN.
-fn of_twins(text: &str) -> String {
+pub(super) fn of_twins(text: &str) -> String {
     let (before, after) = text.split_once("\n[[match]]\n").expect("the example's role");
     let (_, after) = after.split_once("\n[key]\n").expect("the rest");
     let role = |name: &str, binding: bool| {
@@ -34,7 +34,7 @@ fn configured(scene: &Scene, stand_in: &StandIn, configuration: &str) -> Command
     configured_for("signed-request", of_twins, scene, stand_in, configuration)
 }
 
-fn configured_for(
+pub(super) fn configured_for(
     example: &str,
     change: fn(&str) -> String,
     scene: &Scene,

@@ -78,8 +78,18 @@ impl Annas {
         daemon
     }
 
+    /// A file that other programs at the card may read and write.
+    pub(super) fn file(&self, name: &str) -> String {
+        self.reader.state(name).to_str().expect("UTF-8").to_owned()
+    }
+
+    /// Has Yubico's tool do something with the card.
+    pub(super) async fn by_yubico(&self, arguments: &[&str]) {
+        self.reader.run("yubico-piv-tool", arguments).await.ends(0);
+    }
+
     /// The card's place, by its GUID as another program tells it.
-    async fn place(&self) -> String {
+    pub(super) async fn place(&self) -> String {
         let status = self.reader.run("yubico-piv-tool", &["-a", "status"]).await.ends(0).out;
         let chuid = status.lines().find_map(|line| line.strip_prefix("CHUID:")).map(str::trim);
         let chuid = chuid.unwrap_or_else(|| panic!("no CHUID: {status}"));
