@@ -116,6 +116,7 @@ pub async fn publish(
                 }
                 Publication::Noticed(id, event, level) => notices.push((id, event, level)),
                 Publication::Begun(number) => desk.runner.drive(number, Requester::default()),
+                Publication::Arrived(number) => desk.go_on(number).await,
                 Publication::Job(number) => {
                     jobs.insert(number);
                 }

@@ -32,6 +32,8 @@ pub enum Publication {
     Noticed(ItemId, &'static str, Level),
     /// A job has started by itself, and waits to be driven.
     Begun(u64),
+    /// This job has got what it waited for: it is to be driven.
+    Arrived(u64),
     /// A job has moved.
     Job(u64),
 }
@@ -389,8 +391,16 @@ impl Loaded {
         let entries = self.journal.append(at, records).await.map_err(|error| journal_problem(&error))?;
         let mut touched = BTreeSet::new();
         for entry in &entries {
+            let waited = |world: &World, job: &u64| world.job(*job).is_some_and(|job| matches!(job.phase, Phase::Waiting(..)));
+            let brought = match &entry.record {
+                Record::Job { job, what: JobEvent::Brought { .. } } => Some(*job).filter(|job| waited(&self.state.world, job)),
+                _ => None,
+            };
             self.state.world.apply(entry).map_err(|error| Problem::Internal { detail: error.to_string() })?;
             touched.extend(touched_by(entry, &self.state.world));
+            if let Some(job) = brought.filter(|job| !waited(&self.state.world, job)) {
+                self.say(Publication::Arrived(job));
+            }
             if let Record::Job { job, .. } = &entry.record {
                 self.say(Publication::Job(*job));
                 self.tell_of_job(*job);

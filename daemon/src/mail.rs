@@ -8,8 +8,10 @@ use chrono::{DateTime, Utc};
 use mail_auth::AuthenticatedMessage;
 use mail_parser::{HeaderName, Message, MessageParser};
 use obnova_core::Fingerprint;
+use obnova_core::job::Bytes;
 use obnova_core::mail::{Facts, Header, Heads, Stamp};
 
+mod enclosed;
 mod html;
 mod resolver;
 mod signatures;
@@ -71,6 +73,7 @@ pub async fn read(bytes: &[u8], arrived: DateTime<Utc>, resolver: &Resolver) -> 
         stamp: stamp(&message),
         text: read.text,
         links: read.links,
+        certificates: enclosed::certificates(&message).into_iter().map(Bytes).collect(),
         malformed: malformed.map(str::to_owned),
     })
 }

@@ -154,15 +154,24 @@ enum Taken {
     Unresolved,
 }
 
-/// Judges a mail by all programmes, and writes down what is to be kept of it.
+/// Judges a mail by all programmes, and writes down what is to be kept of it. What renewals wait for is handed to them, unless a
+/// programme takes the mail for a forged one: they judge it by themselves, whoever brings it.
 pub(crate) async fn judge(engine: &Engine, servers: &Arc<[String]>, facts: Facts) -> Result<(), Problem> {
     let servers = Arc::clone(servers);
+    let (digest, certificates) = (facts.digest, facts.certificates.clone());
     let decide = move |world: &obnova_core::World, now: obnova_core::Now| {
         let letters = world.judge_mail(&facts, &servers).into_iter();
         let wanted = letters.filter(|letter| world.letters().wants(letter, now.to_utc()));
         Ok(wanted.map(|letter| Record::Letter { letter: Box::new(letter) }).collect())
     };
-    engine.write(decide).await
+    engine.write(decide).await?;
+    if certificates.is_empty() {
+        return Ok(());
+    }
+    let bring = move |world: &obnova_core::World, _| {
+        Ok(if world.is_forged(&digest) { Vec::new() } else { world.awaited(&certificates) })
+    };
+    engine.write(bring).await
 }
 
 impl Tools {

@@ -4,6 +4,7 @@
 mod est;
 mod hostile;
 mod killed;
+mod mailed;
 mod whole;
 
 use std::path::Path;

@@ -165,6 +165,11 @@ impl StandIn {
         self.shared.desk().at_once = true;
     }
 
+    /// What it mails for its last order: the certificates (CMS without signers), whether anybody could fetch them or not.
+    pub fn mailed(&self, fault: Option<Fault>) -> Vec<u8> {
+        self.shared.mailed(fault)
+    }
+
     /// Its address, up to the path.
     pub fn url(&self) -> String {
         format!("https://localhost:{}", self.address.port())

@@ -10,6 +10,7 @@ use crate::plan::{Plan, Step};
 use crate::problem::Problem;
 use crate::programme::InstallRule;
 
+mod brought;
 mod bytes;
 mod files;
 mod found;
@@ -82,6 +83,11 @@ pub enum JobEvent {
     },
     /// Somebody said to go on.
     Resumed {},
+    /// A mail or a person has brought a certificate that it waits for; with all of them, it goes on.
+    Brought {
+        /// Its DER.
+        certificate: Bytes,
+    },
     /// Somebody said to stop.
     Cancelled {},
     /// Another certificate has taken the old one's place: nothing is to be renewed any more.
@@ -331,6 +337,8 @@ pub struct Job {
     pub made: Vec<Place>,
     /// Where copies are of the files whose places new ones took: what was at the first place, and its copy.
     pub kept: Vec<(Place, Place)>,
+    /// DER of the certificates that were brought to it, in this order.
+    pub brought: Vec<Bytes>,
     /// Where it stands.
     pub phase: Phase,
     /// What keeps it from going on though even that could not be written down; gone with the next event.
@@ -349,6 +357,7 @@ impl Job {
             installing: false,
             made: Vec::new(),
             kept: Vec::new(),
+            brought: Vec::new(),
             phase,
             stalled: None,
         }
@@ -392,6 +401,7 @@ impl Job {
                 Phase::Waiting(problem.clone(), Some(intent.clone()))
             }
             (Phase::Waiting(_, intent), JobEvent::Resumed {}) => intent.clone().map_or(Phase::Ready, Phase::Intended),
+            (_, JobEvent::Brought { certificate }) if self.awaits(certificate) => self.take(certificate.clone()),
             (Phase::Ready | Phase::Intended(_) | Phase::Waiting(..), JobEvent::Cancelled {}) if self.may_cancel() => {
                 Phase::Cancelled
             }
@@ -554,6 +564,7 @@ impl JobEvent {
             Self::Done { outcome } => format!("{} done", outcome.step()),
             Self::Failed { step, problem } => format!("{step} failed with {}", problem.kind()),
             Self::Resumed {} => "resumed".into(),
+            Self::Brought { .. } => "brought".into(),
             Self::Cancelled {} => "cancelled".into(),
             Self::Overtaken { .. } => "overtaken".into(),
         }

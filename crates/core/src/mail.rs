@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::certificate::Fingerprint;
+use crate::job::Bytes;
 
 mod gate;
 mod letter;
@@ -133,6 +134,9 @@ pub struct Facts {
     pub text: String,
     /// Where its links lead, in their order.
     pub links: Vec<Link>,
+    /// DER of the certificates that are enclosed, in whatever form.
+    #[serde(default)]
+    pub certificates: Vec<Bytes>,
     /// What is odd about how it is made: a word in kebab case.
     pub malformed: Option<String>,
 }

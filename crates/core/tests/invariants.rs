@@ -399,12 +399,13 @@ fn records() -> Vec<Record> {
     let usual = Step::ALL.into_iter().flat_map(|step| [intended(step, 0), done(step)]);
     let problem = Problem::WrongSecret { path: "/m/anna.p12".into() };
     let failed = JobEvent::Failed { step: Step::Verify, problem };
-    let ended = [JobEvent::Cancelled {}, JobEvent::Overtaken { by: certificate }];
+    let brought = JobEvent::Brought { certificate: Bytes(vec![0x30]) };
+    let ended = [brought, JobEvent::Cancelled {}, JobEvent::Overtaken { by: certificate }];
     let others = [run.events[0].clone(), failed, JobEvent::Resumed {}].into_iter().chain(ended);
     records.extend(usual.chain(others).map(|what| Record::Job { job: 1, what }));
 
     let kinds: BTreeSet<usize> = records.iter().map(kind_of).collect();
-    assert_eq!(kinds, (0..22).collect(), "no variant is missing");
+    assert_eq!(kinds, (0..23).collect(), "no variant is missing");
     records
 }
 
@@ -450,6 +451,7 @@ fn kind_of(record: &Record) -> usize {
             JobEvent::Resumed {} => 14,
             JobEvent::Cancelled {} => 15,
             JobEvent::Overtaken { .. } => 16,
+            JobEvent::Brought { .. } => 22,
         },
         Record::Letter { .. } => 17,
         Record::LetterTold { .. } => 18,

@@ -34,6 +34,7 @@ const EVENTS: &[(&str, &[&str])] = &[
     ("step-failed", &["job", "step", "problem"]),
     ("consented", &["job", "name"]),
     ("job-resumed", &["job"]),
+    ("job-brought", &["job"]),
     ("job-cancelled", &["job"]),
     ("job-overtaken", &["job", "name"]),
     ("job-done", &["job", "name", "made"]),

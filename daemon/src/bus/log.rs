@@ -96,6 +96,7 @@ fn describe_job(
             "step-failed"
         }
         JobEvent::Resumed {} => "job-resumed",
+        JobEvent::Brought { .. } => "job-brought",
         JobEvent::Cancelled {} => "job-cancelled",
         JobEvent::Overtaken { .. } => "job-overtaken",
     };

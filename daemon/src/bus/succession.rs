@@ -1,7 +1,7 @@
 //! Certificates that were made elsewhere: those that a person names take the place of the old ones, and renewals that they make
 //! needless end.
 
-use obnova_core::job::{JobEvent, Old, Start};
+use obnova_core::job::{Bytes, JobEvent, Old, Start};
 use obnova_core::programme::InstallRule;
 use obnova_core::record::Record;
 use obnova_core::{ItemId, Now, Place, Plan, Problem, World};
@@ -47,8 +47,25 @@ impl Desk {
         Ok(number)
     }
 
-    /// Goes on with the renewals for which other programs have made what they wait for.
+    /// Drives a job on, asking whoever started it where somebody must be asked.
+    pub(super) async fn go_on(&self, number: u64) {
+        let uid = self.engine.read(move |state| state.world.job(number).and_then(|job| job.start.uid)).await;
+        // Without an engine nothing is driven any more.
+        if let Ok(uid) = uid {
+            self.runner.drive(number, Requester { uid, ..Requester::default() });
+        }
+    }
+
+    /// Goes on with the renewals for which other programs have made what they wait for, or for whose keys a certificate lies there.
     pub(super) async fn go_on_with_arrived(&self) -> Result<(), Problem> {
+        let mut lying = Vec::new();
+        for fingerprint in self.engine.read(|state| state.world.lying_awaited()).await? {
+            let der = self.engine.journal().der(fingerprint).await.map_err(|error| crate::engine::journal_problem(&error))?;
+            lying.extend(der.map(Bytes));
+        }
+        if !lying.is_empty() {
+            self.engine.write(move |world, _| Ok(world.awaited(&lying))).await?;
+        }
         for number in self.engine.read(|state| state.world.arrived()).await? {
             let uid = self.engine.read(move |state| state.world.job(number).and_then(|job| job.start.uid)).await?;
             match self.resume(number, Requester { uid, ..Requester::default() }).await {

@@ -161,6 +161,18 @@ impl Shared {
         Some(content)
     }
 
+    pub(super) fn mailed(&self, fault: Option<Fault>) -> Vec<u8> {
+        let mut desk = self.desk();
+        let order = desk.orders.last_mut().expect("an order");
+        let issued: Vec<X509> = order.requests.iter().map(|wanted| self.issue(wanted, fault)).collect();
+        let content = certs_only(self.files.path(), &issued);
+        if fault.is_none() {
+            assert_eq!(order.issued.replace(content.clone()), None, "it is issued once");
+            desk.counted.certificates += issued.len();
+        }
+        content
+    }
+
     fn issue(&self, wanted: &Wanted, fault: Option<Fault>) -> X509 {
         let request = X509Req::from_der(&wanted.request).expect("a request");
         let other = CardAuthority::new();

@@ -164,7 +164,8 @@ impl Model {
             JobEvent::Failed { step, .. } => *step == due,
             JobEvent::Intended { intent } => self.open().is_none() && intent.step() == due,
             JobEvent::Done { outcome } => self.open().is_some() && outcome.step() == due,
-            JobEvent::Started(_) => false,
+            // No certificate of these jobs' is one.
+            JobEvent::Started(_) | JobEvent::Brought { .. } => false,
         }
     }
 
@@ -208,6 +209,7 @@ fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
         6 => (step, 0_u8..2).prop_map(|(step, variant)| failed(step, variant)),
         3 => Just(JobEvent::Resumed {}),
         1 => Just(JobEvent::Cancelled {}),
+        1 => Just(JobEvent::Brought { certificate: Bytes(vec![0x30]) }),
         1 => Just(JobEvent::Overtaken { by: Fingerprint([1; 32]) }),
         1 => Just(JobEvent::Started(Box::new(start(Plan::new(Step::ALL.to_vec()).expect("a plan"))))),
     ];

@@ -46,6 +46,7 @@ fn now() -> DateTime<Utc> {
 fn good() -> Facts {
     let covers = Header::ALL.iter().map(|header| header.as_str().to_owned()).collect();
     Facts {
+        certificates: Vec::new(),
         digest: Fingerprint::of(b"mail"),
         body: Fingerprint::of(b"body"),
         arrived: now(),

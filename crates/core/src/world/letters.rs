@@ -88,6 +88,11 @@ impl World {
         (verdict, item)
     }
 
+    /// Whether a programme takes this mail for a forged one.
+    pub fn is_forged(&self, mail: &Fingerprint) -> bool {
+        self.post.letters.all_of(mail).any(|letter| matches!(letter.standing, Standing::Forged(_)))
+    }
+
     /// The invitation to renew an item that counts: the newest trusted one, else the newest doubtful one.
     pub fn invitation(&self, item: ItemId) -> Option<(&Letter, Verdict<'_>)> {
         let current = self.current(item);

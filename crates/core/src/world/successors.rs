@@ -4,9 +4,10 @@ use super::World;
 use crate::certificate::{Certificate, Fingerprint};
 use crate::identity::Member;
 use crate::item::ItemId;
-use crate::job::{Job, Old, Phase, Start};
+use crate::job::{Bytes, Job, JobEvent, Old, Phase, Start};
 use crate::place::Place;
 use crate::plan::Step;
+use crate::record::Record;
 
 impl World {
     /// The renewals that have nothing to renew any more, because all of their certificates have been renewed elsewhere, and a
@@ -29,6 +30,32 @@ impl World {
         };
         let arrived = self.jobs.iter().filter(|(_, job)| waits(job) && self.made_elsewhere(&job.start).is_some());
         arrived.map(|(number, _)| *number).collect()
+    }
+
+    /// What renewals wait for among these certificates (DER): one for a key of theirs.
+    pub fn awaited(&self, certificates: &[Bytes]) -> Vec<Record> {
+        let of_job = |(number, job): (&u64, &Job)| {
+            let awaited = certificates.iter().filter(|certificate| job.awaits(certificate));
+            let brought = |certificate: &Bytes| JobEvent::Brought { certificate: certificate.clone() };
+            awaited.map(|certificate| Record::Job { job: *number, what: brought(certificate) }).collect::<Vec<_>>()
+        };
+        self.jobs.iter().flat_map(of_job).collect()
+    }
+
+    /// The certificates in watched places for which a renewal of ours holds the key and waits.
+    pub fn lying_awaited(&self) -> Vec<Fingerprint> {
+        let waits = |job: &&Job| job.step() == Some(Step::AwaitIssue) && job.start.plan.makes_keys() && !job.is_ended();
+        let keys: Vec<Fingerprint> = self
+            .jobs
+            .values()
+            .filter(waits)
+            .flat_map(|job| (0..job.start.old.len()).filter_map(|member| job.public_key(member).map(Fingerprint::of)))
+            .collect();
+        if keys.is_empty() {
+            return Vec::new();
+        }
+        let known = self.sights.all_known().map(|known| &known.certificate);
+        known.filter(|certificate| keys.contains(&certificate.public_key)).map(|certificate| certificate.fingerprint).collect()
     }
 
     /// The certificates that other programs have made to take the places of those of a renewal, in their order, each with the place

@@ -34,6 +34,7 @@ log-step-done-detail = Renewal { $job }: { $done } ({ $detail }).
 log-step-failed = Renewal { $job }: could not { $step }: { $problem }.
 log-consented = Renewal { $job }: you agreed to renew { $name }.
 log-job-resumed = Renewal { $job }: continued.
+log-job-brought = Renewal { $job }: a certificate came for its key.
 log-job-cancelled = Renewal { $job }: cancelled.
 log-job-overtaken = Renewal { $job }: not needed any more; { $name } has been renewed elsewhere.
 log-job-done = Renewal { $job }: done. { $name } has a new certificate: { $made }

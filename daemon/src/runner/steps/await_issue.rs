@@ -15,8 +15,8 @@ pub(super) async fn perform(ground: &Ground<'_>, sitting: &mut Sitting) -> Resul
     if !ground.job.start.plan.makes_keys() {
         return elsewhere::await_made(ground).await;
     }
-    // Handed over already.
-    if ground.job.issued().is_some() {
+    // Handed over already, or brought by a mail or a person.
+    if ground.job.issued().is_some() || ground.job.is_brought_whole() {
         return Ok(Outcome::AwaitIssue { issued: Vec::new() });
     }
     let (authority, order) = (ground.authority().await?, ground.order()?);

@@ -12,6 +12,9 @@ pub(super) async fn perform(ground: &Ground<'_>, sitting: &Sitting) -> Result<Ou
     if !ground.job.start.plan.makes_keys() {
         return elsewhere::fetch(ground, sitting).await;
     }
+    if ground.job.is_brought_whole() {
+        return brought(ground, sitting).await;
+    }
     let authority = ground.authority().await?;
     let received = match ground.job.issued() {
         Some(issued) => issued.iter().map(|der| der.0.clone()).collect(),
@@ -23,4 +26,29 @@ pub(super) async fn perform(ground: &Ground<'_>, sitting: &Sitting) -> Result<Ou
     let accepted = verify::acceptable(ground, sitting, &sorted.ours, &sorted.others).await?;
     let bytes = |ders: Vec<Vec<u8>>| ders.into_iter().map(Bytes).collect();
     Ok(Outcome::Fetch { certificates: bytes(sorted.ours), chain: bytes(sorted.others), found: None, accepted })
+}
+
+/// Takes of what was brought for each key the last that can be taken; what is wrong with the last, if none can.
+async fn brought(ground: &Ground<'_>, sitting: &Sitting) -> Result<Outcome, Problem> {
+    let chain = ground.authority().await?.links().await?;
+    let mut certificates = Vec::new();
+    for member in 0..ground.job.start.old.len() {
+        let mut wrong = None;
+        for certificate in ground.job.brought_for(member) {
+            match verify::judge(ground, member, certificate, &chain).await {
+                Ok(_) => {
+                    certificates.push(certificate.to_vec());
+                    wrong = None;
+                    break;
+                }
+                Err(problem) => wrong = wrong.or(Some(problem)),
+            }
+        }
+        if let Some(problem) = wrong {
+            return Err(problem);
+        }
+    }
+    let accepted = verify::acceptable(ground, sitting, &certificates, &chain).await?;
+    let bytes = |ders: Vec<Vec<u8>>| ders.into_iter().map(Bytes).collect();
+    Ok(Outcome::Fetch { certificates: bytes(certificates), chain: bytes(chain), found: None, accepted })
 }
