@@ -10,14 +10,16 @@ use obnova_core::elsewhere::Elsewhere;
 use obnova_core::job::{JobEvent, Phase};
 use obnova_core::mailbox::Standing;
 use obnova_core::record::Record;
+use obnova_core::revocation::Checked;
 use obnova_core::world::{Condition, Found, IllegalRecord, Sight};
-use obnova_core::{Entry, ItemId, Level, Now, Place, Problem, Programme, Scheme, World};
-use tokio::sync::{mpsc, oneshot};
+use obnova_core::{Entry, Fingerprint, ItemId, Level, Now, Place, Problem, Programme, Scheme, World};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::journal::{Contents, Journal, JournalError, Remember, Seen};
 use crate::stores::{Sighting, Stamp};
 
+mod checks;
 mod mailboxes;
 mod stall;
 
@@ -81,6 +83,7 @@ enum Request {
     Reprogramme(Vec<Programme>),
     RenewElsewhere(BTreeMap<Place, Elsewhere>),
     MailboxStands(String, Standing),
+    Checked(Fingerprint, Box<Checked>, oneshot::Sender<()>),
 }
 
 /// The handle to the engine.
@@ -115,6 +118,7 @@ pub struct Loaded {
     stamps: Vec<(Place, Stamp)>,
     publish: mpsc::UnboundedSender<Publication>,
     notifiers: Arc<std::sync::atomic::AtomicUsize>,
+    checks_due: Arc<Notify>,
 }
 
 impl Loaded {
@@ -155,14 +159,20 @@ impl Loaded {
             let certificates: Vec<Found> = seen.certificates.into_iter().map(found).collect();
             world.observe(&seen.place, Some(Sight { condition, certificates }));
         })?;
+        contents.checks(|certificate, checked| drop(world.note_check(certificate, checked)))?;
         contents.serve()?;
         let state = State { world, revision: 1, listing: None, clock };
-        Ok(Self { state, journal, stamps, publish, notifiers })
+        Ok(Self { state, journal, stamps, publish, notifiers, checks_due: Arc::default() })
     }
 
     /// What the places looked like from outside when they were last seen: for the surveyor, once.
     pub fn take_stamps(&mut self) -> Vec<(Place, Stamp)> {
         std::mem::take(&mut self.stamps)
+    }
+
+    /// What is told when certificates are to be looked at.
+    pub fn checks_due(&self) -> Arc<Notify> {
+        Arc::clone(&self.checks_due)
     }
 
     /// The world as replayed.
@@ -295,6 +305,7 @@ async fn run(mut loaded: Loaded, mut requests: mpsc::Receiver<Request>) {
         if look {
             let now = clock.now();
             loaded.warn(last_look, now).await;
+            loaded.have_checked(now);
             // From this look on: what becomes due while something else is served is due at once.
             wake = loaded.state.world.next_wake(now);
             last_look = now;
@@ -372,6 +383,11 @@ impl Loaded {
             Request::MailboxStands(address, standing) => {
                 self.take_standing(&address, standing);
                 false
+            }
+            Request::Checked(certificate, checked, reply) => {
+                self.take_check(certificate, *checked).await;
+                let _ = reply.send(());
+                true
             }
             Request::Greet => {
                 let returning = self.state.world.returning(self.state.now());
@@ -556,7 +572,10 @@ fn touched_by(entry: &Entry, world: &World) -> Vec<ItemId> {
         Record::Watched { place } | Record::Unwatched { place } | Record::Excluded { place } => vec![world.place_id(place)],
         Record::MailboxAdded { mailbox } => vec![world.mailbox_id(&mailbox.address())],
         Record::MailboxRemoved { address } => vec![world.mailbox_id(address)],
-        Record::Announced { item, .. } | Record::LetterTold { item, .. } => vec![*item],
+        Record::Announced { item, .. }
+        | Record::LetterTold { item, .. }
+        | Record::Revoked { item, .. }
+        | Record::Reinstated { item, .. } => vec![*item],
         Record::Letter { letter } => world.verdict(letter).1.into_iter().collect(),
         Record::Snoozed { certificate, .. } | Record::Ordered { certificate, .. } => {
             world.identity_of(certificate).into_iter().collect()

@@ -29,7 +29,7 @@ const MOST: usize = 32;
 /// Who tells the executables. Cheap to clone.
 ///
 /// Their environment is `PATH` and these: `OBNOVA_EVENT` (what has happened: `three-weeks`, `one-week`, `third`, `tenth`, `three-days`,
-/// `two-days`, `one-day`, `today`, `expired`, `renewed`, `renewed-elsewhere`, `problem`, `locked`, `withdrawn`, and others that may come),
+/// `two-days`, `one-day`, `today`, `expired`, `revoked`, `renewed`, `renewed-elsewhere`, `problem`, `locked`, `withdrawn`, and others that may come),
 /// `OBNOVA_LEVEL` (`ok`, `notice`, `warning`, `critical`), `OBNOVA_ITEM` (its id), `OBNOVA_KIND`, `OBNOVA_NAME`, `OBNOVA_STATE`,
 /// `OBNOVA_OWNER`, `OBNOVA_SCOPE`, `OBNOVA_TITLE` and `OBNOVA_BODY` (the notice in words, in the language of the service), and, where the
 /// item has them, `OBNOVA_NOT_AFTER`, `OBNOVA_DEADLINE` (RFC 3339, UTC) and `OBNOVA_PLACE`.

@@ -6,11 +6,13 @@ use std::sync::{Arc, mpsc};
 
 use chrono::{DateTime, Utc};
 use obnova_core::record::{Entry, Record};
+use obnova_core::revocation::Checked;
 use obnova_core::{Certificate, Fingerprint, Place};
 use tokio::sync::oneshot;
 
 use crate::stores::Stamp;
 
+mod checks;
 mod database;
 mod marks;
 mod seen;
@@ -41,6 +43,11 @@ impl Contents {
     /// Hands over what was last seen in the places, in their order. Blocks.
     pub fn seen(&mut self, take: impl FnMut(Seen)) -> Result<(), JournalError> {
         self.database.seen(take)
+    }
+
+    /// Hands over what was found out about certificates. Blocks.
+    pub fn checks(&mut self, take: impl FnMut(Fingerprint, Checked)) -> Result<(), JournalError> {
+        self.database.checks(take)
     }
 
     /// Whether no record has ever been written. All have been read.
@@ -163,6 +170,9 @@ enum Command {
     Marks(String, Reply<Vec<Mark>>),
     Mark(String, Vec<Mark>, Reply<()>),
     Unmark(String, Reply<()>),
+    KeepCheck(Fingerprint, Box<Checked>, Reply<()>),
+    KeepIssuers(Vec<Vec<u8>>, DateTime<Utc>, Reply<()>),
+    Issuers(String, Reply<Vec<Vec<u8>>>),
     Head(Reply<(u64, Fingerprint)>),
     Close(Reply<()>),
 }
@@ -216,6 +226,21 @@ impl Journal {
         self.ask(|reply| Command::Unmark(mailbox, reply)).await
     }
 
+    /// Keeps what was found out about a certificate. A cache: losing it costs a question, not knowledge.
+    pub async fn keep_check(&self, certificate: Fingerprint, checked: Checked) -> Result<(), JournalError> {
+        self.ask(|reply| Command::KeepCheck(certificate, Box::new(checked), reply)).await
+    }
+
+    /// Keeps certificates (DER) of authorities that were fetched. A cache, likewise.
+    pub async fn keep_issuers(&self, issuers: Vec<Vec<u8>>, at: DateTime<Utc>) -> Result<(), JournalError> {
+        self.ask(|reply| Command::KeepIssuers(issuers, at, reply)).await
+    }
+
+    /// The certificates (DER) with this subject (RFC 4514) that were fetched.
+    pub async fn issuers(&self, subject: String) -> Result<Vec<Vec<u8>>, JournalError> {
+        self.ask(|reply| Command::Issuers(subject, reply)).await
+    }
+
     /// The newest record's position and the running hash over all records up to it.
     pub async fn head(&self) -> Result<(u64, Fingerprint), JournalError> {
         self.ask(Command::Head).await
@@ -244,6 +269,9 @@ fn serve(mut database: Database, commands: &mpsc::Receiver<Command>) {
             Command::Marks(mailbox, reply) => drop(reply.send(database.marks(&mailbox))),
             Command::Mark(mailbox, marks, reply) => drop(reply.send(database.mark(&mailbox, &marks))),
             Command::Unmark(mailbox, reply) => drop(reply.send(database.unmark(&mailbox))),
+            Command::KeepCheck(certificate, checked, reply) => drop(reply.send(database.keep_check(certificate, &checked))),
+            Command::KeepIssuers(issuers, at, reply) => drop(reply.send(database.keep_issuers(&issuers, at))),
+            Command::Issuers(subject, reply) => drop(reply.send(database.issuers(&subject))),
             Command::Head(reply) => drop(reply.send(Ok(database.head()))),
             Command::Close(reply) => {
                 drop(reply.send(database.close()));

@@ -195,6 +195,8 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     let unfinished = unfinished(loaded.world());
     let mut machine = parts.machine;
     machine.introduce(loaded.world_mut());
+    loaded.world_mut().want_checks(parts.settings.network.revocation());
+    let checks_due = loaded.checks_due();
     let engine = loaded.start();
     let (readers, at_readers) = parts.readers.unzip();
     let cards = Cards::new(parts.helper.clone(), readers, parts.modules);
@@ -254,6 +256,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     let look = tokio::spawn(watching.run(parts.settings, seen, parts.reloads));
     let greet = tokio::spawn(at_screen(parts.connection.clone(), engine.clone(), notifiers));
     let look_at_cards = tokio::spawn(at_cards(cards, engine.clone(), runner.clone(), at_readers));
+    let go_round = examiner.map(|examiner| tokio::spawn(look_after(engine.clone(), examiner, checks_due)));
     let speak = service::speak(desk.clone(), Arc::clone(&changed));
     let moved = Arc::new(Notify::new());
     let publishing = {
@@ -280,6 +283,9 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     mailboxes.stop();
     remind.abort();
     look_at_cards.abort();
+    if let Some(go_round) = go_round {
+        go_round.abort();
+    }
     greet.abort();
     runner.stop_all().await;
     let left = engine.read(|state| self::unfinished(&state.world)).await.map_err(RunError::Engineless)?;
@@ -330,6 +336,13 @@ async fn at_screen(connection: Connection, engine: Engine, notifiers: Arc<Atomic
 async fn at_cards(cards: Cards, engine: Engine, runner: Runner, events: Option<mpsc::UnboundedReceiver<ReaderEvent>>) {
     if let Err(problem) = cards::survey::survey(cards, engine, runner, events).await {
         tracing::error!(%problem, "cards are watched no more");
+    }
+}
+
+/// Looks what becomes of the certificates, whenever some are due.
+async fn look_after(engine: Engine, examiner: Examiner, due: Arc<Notify>) {
+    if let Err(problem) = revocation::rounds(engine, examiner, due).await {
+        tracing::error!(%problem, "nobody looks any more whether certificates have been revoked");
     }
 }
 

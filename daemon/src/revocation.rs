@@ -17,6 +17,10 @@ use crate::courier::Courier;
 use crate::courier::protocol::{Source, Within};
 use crate::helper::{Helper, HelperError, Traced};
 
+mod rounds;
+
+pub(crate) use rounds::{above, rounds};
+
 /// The longest answer of an OCSP responder, and the longest file with an issuer's certificates, in bytes.
 const LONGEST_ANSWER: usize = 64 * 1024;
 

@@ -19,6 +19,7 @@ mod peers;
 mod rehearsal;
 mod reload;
 mod renewal;
+mod revocation;
 mod secrecy;
 mod succession;
 mod time;

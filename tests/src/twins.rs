@@ -35,10 +35,15 @@ impl CardAuthority {
 
     /// With a new key and another name.
     pub fn named(common_name: &str) -> Self {
+        Self::ending(common_name, 3650)
+    }
+
+    /// The same, with so many days of its own life left.
+    pub fn ending(common_name: &str, days_left: i64) -> Self {
         let key = KeyKind::P256.generate();
         let name = name(&[("CN", common_name)]);
         let public = PKey::public_key_from_der(&key.public_key_to_der().expect("DER")).expect("a public key");
-        let mut builder = began(&name, &name, &public, 3650, 3650);
+        let mut builder = began(&name, &name, &public, 3650, days_left);
         builder.append_extension(BasicConstraints::new().critical().ca().build().expect("an extension")).expect("appended");
         let usage = KeyUsage::new().critical().key_cert_sign().crl_sign().build().expect("an extension");
         let identifier = SubjectKeyIdentifier::new().build(&builder.x509v3_context(None, None)).expect("an extension");

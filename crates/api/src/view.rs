@@ -70,6 +70,34 @@ dictionary! {
             job: String,
             /// Identities: the mail that invites to renew them.
             letter: LetterView,
+            /// Identities: what was found out about the certificate that ends first; absent before anybody has looked.
+            revocation: RevocationView,
+        }
+    }
+}
+
+dictionary! {
+    /// Whether a certificate has been revoked, and what it stands on.
+    pub struct RevocationView {
+        required {
+            /// `good`, `revoked` or `unknown`.
+            standing: String,
+            /// How far the chain above it is known: `nothing`, `part`, `root` or `anchor`.
+            chain: String,
+            /// When that was looked at last.
+            at: String,
+        }
+        optional {
+            /// How it was told: `ocsp` or `list`.
+            way: String,
+            /// Why it is not known: `unreachable`, `unproven`, …: an open table.
+            why: String,
+            /// Since when it is revoked.
+            since: String,
+            /// Why it is revoked: `key-compromise`, `hold`, …
+            reason: String,
+            /// When the chain ends, where that is before the certificate does.
+            chain_ends: String,
         }
     }
 }

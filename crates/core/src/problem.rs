@@ -190,6 +190,10 @@ problems! {
     AuthorityWants { host: String, what: String },
     /// It cannot be told whether the request has reached the authority.
     MaybeSent { host: String },
+    /// The authority has revoked the certificate, since then and for this reason.
+    Revoked { since: String, reason: String },
+    /// A certificate above this one ends before it does, and all that it has certified with it.
+    AuthorityEnds { authority: String, ends: String },
     // --- mails ---
     /// The file is no mail.
     NoMail { path: String },

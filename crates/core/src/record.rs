@@ -9,6 +9,7 @@ use crate::job::JobEvent;
 use crate::mail::Letter;
 use crate::mailbox::Mailbox;
 use crate::place::Place;
+use crate::revocation::Revoked;
 use crate::schedule::Threshold;
 
 /// A record with its place in the journal.
@@ -125,6 +126,26 @@ pub enum Record {
         /// The certificate concerned.
         certificate: Fingerprint,
         /// Its item's name then.
+        name: String,
+    },
+    /// The issuer of a certificate has revoked it, as its signature proves.
+    Revoked {
+        /// The certificate concerned.
+        certificate: Fingerprint,
+        /// The item concerned.
+        item: ItemId,
+        /// Its name then.
+        name: String,
+        /// Since when, and why.
+        revoked: Revoked,
+    },
+    /// The issuer of a certificate that was suspended has taken that back.
+    Reinstated {
+        /// The certificate concerned.
+        certificate: Fingerprint,
+        /// The item concerned.
+        item: ItemId,
+        /// Its name then.
         name: String,
     },
     /// Something happened to a job.

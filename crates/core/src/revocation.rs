@@ -141,11 +141,13 @@ pub enum Why {
     Other,
     /// Whoever was asked does not know the certificate.
     Unknown,
+    /// Obnova itself failed.
+    Failed,
 }
 
 impl Why {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::NoAddress,
         Self::NoIssuer,
         Self::Unreachable,
@@ -159,6 +161,7 @@ impl Why {
         Self::Stale,
         Self::Other,
         Self::Unknown,
+        Self::Failed,
     ];
 
     /// The word for it.
@@ -177,6 +180,7 @@ impl Why {
             Self::Stale => "stale",
             Self::Other => "other",
             Self::Unknown => "unknown",
+            Self::Failed => "failed",
         }
     }
 
@@ -226,7 +230,7 @@ pub struct Checked {
     /// How far the chain above it is known.
     pub reach: Reach,
     /// The last second at which that chain holds, where it ends before the certificate, and the name of the issuer that ends.
-    pub authority_ends: Option<(DateTime<Utc>, String)>,
+    pub authority_ends: Option<Box<(DateTime<Utc>, String)>>,
 }
 
 impl Checked {

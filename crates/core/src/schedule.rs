@@ -33,6 +33,8 @@ pub enum Threshold {
     Today,
     /// The certificate has ended.
     Expired,
+    /// Its issuer has revoked it.
+    Revoked,
 }
 
 impl Threshold {
@@ -48,6 +50,7 @@ impl Threshold {
             Self::OneDay => "one-day",
             Self::Today => "today",
             Self::Expired => "expired",
+            Self::Revoked => "revoked",
         }
     }
 
@@ -68,18 +71,20 @@ impl fmt::Display for Threshold {
 pub struct Life {
     /// Start of validity.
     pub not_before: DateTime<Utc>,
-    /// End of validity.
+    /// End of validity, or of what it stands on.
     pub not_after: DateTime<Utc>,
     /// The last moment at which a renewal helps; at most the end of validity.
     pub deadline: DateTime<Utc>,
     /// Nothing is told before this moment; another tool is expected to renew until then.
     pub silent_until: Option<DateTime<Utc>>,
+    /// It counts no more, whatever its dates say: that alone is told.
+    pub revoked: bool,
 }
 
 impl Life {
     /// Each threshold of this life with its moment, the earliest first. `offset` says when a local day begins.
     pub fn thresholds(&self, offset: FixedOffset) -> impl Iterator<Item = (Threshold, DateTime<Utc>)> + use<> {
-        let Self { not_before, not_after, deadline, silent_until } = *self;
+        let Self { not_before, not_after, deadline, silent_until, revoked } = *self;
         let length = not_after - not_before;
         let local = deadline.with_timezone(&offset);
         let day_begins = deadline - Duration::seconds(i64::from(local.num_seconds_from_midnight()));
@@ -99,11 +104,15 @@ impl Life {
         // `not_after` is the last second that is still valid (RFC 5280 section 4.1.2.5).
         let expired = (Threshold::Expired, not_after + Duration::seconds(1));
         let all = long.into_iter().flatten().chain(short.into_iter().flatten()).chain([expired]);
-        all.filter(move |(_, moment)| silent_until.is_none_or(|silent| *moment >= silent))
+        let told = all.filter(move |(_, moment)| !revoked && silent_until.is_none_or(|silent| *moment >= silent));
+        told.chain(revoked.then_some((Threshold::Revoked, DateTime::<Utc>::MIN_UTC)))
     }
 
     /// A moment before which no threshold passes: near it, for nearly all lives the first.
     pub fn comes_near(&self) -> DateTime<Utc> {
+        if self.revoked {
+            return DateTime::<Utc>::MIN_UTC;
+        }
         // A third of a short life is less than three weeks, and the day of the deadline begins within the last.
         (self.not_after - Duration::days(21)).min(self.deadline - Duration::days(3))
     }
@@ -150,7 +159,7 @@ mod tests {
     fn life(days: i64) -> Life {
         let not_before = DateTime::from_timestamp(1_700_000_000, 0).expect("a time");
         let not_after = not_before + Duration::days(days);
-        Life { not_before, not_after, deadline: not_after, silent_until: None }
+        Life { not_before, not_after, deadline: not_after, silent_until: None, revoked: false }
     }
 
     fn before_end(life: &Life, days: i64) -> Now {
@@ -183,6 +192,15 @@ mod tests {
             [(11, None), (10, Some(Threshold::Third)), (3, Some(Threshold::Tenth)), (-1, Some(Threshold::Expired))]
         {
             assert_eq!(life.passed(before_end(&life, days)), threshold, "{days} days left");
+        }
+    }
+
+    #[test]
+    fn of_a_revoked_one_nothing_else_is_told() {
+        let life = Life { revoked: true, silent_until: Some(life(365).not_after), ..life(365) };
+        for days in [364, 30, 6, 0, -1] {
+            assert_eq!(life.passed(before_end(&life, days)), Some(Threshold::Revoked), "{days} days left");
+            assert_eq!(life.next(before_end(&life, days)), None);
         }
     }
 

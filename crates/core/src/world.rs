@@ -18,6 +18,7 @@ use crate::programme::Programme;
 use crate::record::{Entry, Record};
 use crate::schedule::Threshold;
 
+mod checks;
 mod elsewhere;
 mod items;
 mod keys;
@@ -35,6 +36,7 @@ pub use letters::Tidings;
 pub use notices::Notice;
 pub use sights::{Condition, Found, Sight};
 
+use checks::Checks;
 use letters::Post;
 use mailboxes::Mailboxes;
 use sights::{Known, Look, Sights};
@@ -96,6 +98,7 @@ pub struct World {
     jobs: BTreeMap<u64, Job>,
     post: Post,
     mailboxes: Mailboxes,
+    checks: Checks,
 }
 
 impl World {
@@ -118,6 +121,7 @@ impl World {
             jobs: BTreeMap::new(),
             post: Post::default(),
             mailboxes: Mailboxes::default(),
+            checks: Checks::default(),
         }
     }
 
@@ -178,6 +182,8 @@ impl World {
             Record::Forgotten { place } => {
                 self.remembered.remove(place);
             }
+            Record::Revoked { certificate, revoked, .. } => self.take_revoked(*certificate, *revoked),
+            Record::Reinstated { certificate, .. } => self.take_reinstated(certificate),
             Record::Job { job, what } => self.apply_to_job(*job, what, entry.at),
         }
         Ok(())
@@ -419,7 +425,7 @@ impl World {
         programme_for(&self.programmes, certificate)
     }
 
-    /// The current certificates of an identity, those that end first coming first: retired ones, predecessors and other
+    /// The current certificates of an identity, those that were revoked or end first coming first: retired ones, predecessors and other
     /// people's authorities left out.
     pub fn current(&self, identity: ItemId) -> Vec<Member<'_>> {
         let members: Vec<Member<'_>> = self
@@ -436,7 +442,18 @@ impl World {
             })
             .collect();
         // By far the most have but one.
-        if members.len() > 1 { identity::current(&members) } else { members }
+        if members.len() < 2 {
+            return members;
+        }
+        let mut current = identity::current(&members);
+        if self.has_checked() {
+            // Not all that end early say so themselves.
+            current.sort_by_key(|member| {
+                let life = self.life(member.certificate);
+                (!life.revoked, life.not_after, member.certificate.fingerprint)
+            });
+        }
+        current
     }
 
     /// An authority's certificate: CA:TRUE, and a found certificate of another subject names it as its issuer, or it stands

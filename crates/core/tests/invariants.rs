@@ -9,6 +9,7 @@ use obnova_core::job::{Bytes, Home, InstallFile, Intent, Made, NewKey, Next, Old
 use obnova_core::mail::{Content, Kind, Letter, Reason, Standing, Why};
 use obnova_core::programme::{self, BUILT_IN, InstallRule};
 use obnova_core::record::Word;
+use obnova_core::revocation::Revoked;
 use obnova_core::world::{Condition, Found, Sight};
 use obnova_core::{
     Certificate, Entry, Fingerprint, ItemId, Job, JobEvent, Mailbox, Place, Plan, Problem, Programme, Record, Step, Threshold,
@@ -351,6 +352,7 @@ fn no_record_has_room_for_a_secret() {
         "protected public_key",                                             // their outcomes
         "letter digest body message_id standing doubtful why about sender date arrived content sealed serial link word", // of letters
         "mailbox directory address", // of mailboxes
+        "revoked since reason",      // of what an authority has revoked
         "path",                      // of the problem below
         "by",                        // of what was renewed elsewhere
     ];
@@ -379,6 +381,7 @@ fn records() -> Vec<Record> {
     let (place, name, certificate) = (place(OLD_PLACE), "Anna".to_owned(), Fingerprint([0; 32]));
     let run = Run::of(&programmes()[0]);
     let mailbox = Mailbox::local("maildir:/home/anna/Maildir").expect("a Maildir").expect("a path");
+    let revoked = Revoked { since: at(0), reason: obnova_core::revocation::Reason::Hold };
     let mut records = vec![
         Record::Born { salt: "00".into() },
         announced(certificate, &name),
@@ -389,6 +392,8 @@ fn records() -> Vec<Record> {
         Record::MailboxAdded { mailbox: Box::new(mailbox.clone()) },
         Record::MailboxRemoved { address: mailbox.address() },
         Record::LetterTold { certificate, item: ItemId(1), name: name.clone(), word: Word::Invited },
+        Record::Revoked { certificate, item: ItemId(1), name: name.clone(), revoked },
+        Record::Reinstated { certificate, item: ItemId(1), name: name.clone() },
         Record::Ordered { certificate, name },
         Record::Watched { place: place.clone() },
         Record::Unwatched { place: place.clone() },
@@ -405,7 +410,7 @@ fn records() -> Vec<Record> {
     records.extend(usual.chain(others).map(|what| Record::Job { job: 1, what }));
 
     let kinds: BTreeSet<usize> = records.iter().map(kind_of).collect();
-    assert_eq!(kinds, (0..23).collect(), "no variant is missing");
+    assert_eq!(kinds, (0..25).collect(), "no variant is missing");
     records
 }
 
@@ -458,6 +463,8 @@ fn kind_of(record: &Record) -> usize {
         Record::Ordered { .. } => 19,
         Record::MailboxAdded { .. } => 20,
         Record::MailboxRemoved { .. } => 21,
+        Record::Revoked { .. } => 23,
+        Record::Reinstated { .. } => 24,
     }
 }
 

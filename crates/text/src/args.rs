@@ -7,7 +7,7 @@ use crate::Text;
 use crate::catalogue::plain;
 
 /// Arguments that are instants, RFC 3339.
-const INSTANTS: [&str; 6] = ["not_after", "not_before", "until", "by", "at", "deadline"];
+const INSTANTS: [&str; 8] = ["not_after", "not_before", "until", "by", "at", "deadline", "since", "ends"];
 /// Arguments that a sentence asks for and that may be left out, and what stands for them then.
 const OPTIONAL: [(&str, &str); 4] = [("tries_left", "none"), ("name_quoted", "NAME"), ("page", "none"), ("card", "none")];
 

@@ -25,6 +25,7 @@ impl Text {
             args.push(("kind".to_owned(), self.letter_kind(kind)));
         }
         let key = match record.event.as_str() {
+            "announced" if given("threshold") == Some("revoked") => "log-announced-revoked".to_owned(),
             "announced" if given("days").is_some_and(|days| days.starts_with('-')) => "log-announced-past".to_owned(),
             "step-done" if given("detail").is_some() => "log-step-done-detail".to_owned(),
             event => format!("log-{event}"),

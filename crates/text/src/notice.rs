@@ -25,6 +25,7 @@ impl Text {
         let (title, body) = match event {
             "renewed" => self.renewed(item, now),
             "problem" => self.in_trouble(item, now),
+            "revoked" => self.revoked(item, now),
             "found" => (self.say("notice-found", &[("name", &item.name)]), self.say("notice-found-body", &[])),
             "renewed-elsewhere" => {
                 (self.say("notice-elsewhere", &[("name", &item.name)]), self.say("notice-elsewhere-body", &[]))
@@ -71,6 +72,11 @@ impl Text {
     }
 
     fn warning_body(&self, item: &ItemView, now: DateTime<Utc>) -> String {
+        // Why its own date is not the one that counts.
+        if let Some(problem) = item.problem.as_ref().filter(|problem| problem.kind == "authority-ends") {
+            let advice = self.problem_of(&item.name, problem);
+            return format!("{}\n{}", advice.sentence, advice.hint);
+        }
         let deadline = capitalised(&self.deadline(item, now).unwrap_or_default());
         let next = item.next_step.as_ref();
         match self.next_step(item, now) {
@@ -95,6 +101,11 @@ impl Text {
             None => self.say("notice-renewed-body-undated", &[]),
         };
         (title, body)
+    }
+
+    fn revoked(&self, item: &ItemView, now: DateTime<Utc>) -> (String, String) {
+        let title = self.say("notice-revoked", &[("count", &count(item)), ("name", &item.name)]);
+        (title, self.in_trouble(item, now).1)
     }
 
     fn in_trouble(&self, item: &ItemView, now: DateTime<Utc>) -> (String, String) {

@@ -24,6 +24,8 @@ const EVENTS: &[(&str, &[&str])] = &[
     ("remembered", &["place"]),
     ("forgotten", &["place"]),
     ("announced", &["name", "threshold", "not_after", "days"]),
+    ("revoked", &["name", "since"]),
+    ("reinstated", &["name"]),
     ("seen", &["name"]),
     ("snoozed", &["name", "until"]),
     ("replaced", &["name", "place"]),
@@ -51,6 +53,8 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "valid",
             "expiring",
             "expired",
+            "revoked",
+            "authority-ended",
             "receive-only",
             "not-yet-valid",
             "renewing",
@@ -181,6 +185,8 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "programme",
             "twins",
             "room",
+            "chain",
+            "revocation",
         ],
     ),
 ];
@@ -212,7 +218,8 @@ fn every_problem_has_a_sentence_and_a_hint() {
         assert!(!advice.hint.is_empty());
         for arg in args.iter().filter(|arg| !matches!(**arg, "job" | "digits" | "state" | "step" | "action")) {
             let whole = format!("{} {}", advice.sentence, advice.hint);
-            let told = whole.contains(sample(arg)) || (*kind, *arg) == ("wrong-secret", "path") || *arg == "reason";
+            let dated = matches!(*arg, "since" | "ends") && whole.contains("10 Nov 2026");
+            let told = dated || whole.contains(sample(arg)) || (*kind, *arg) == ("wrong-secret", "path") || *arg == "reason";
             assert!(told, "{kind} does not tell {arg}: {whole}");
         }
     }
@@ -353,7 +360,7 @@ fn sample(name: &str) -> &'static str {
         "to" => "/home/anna/anna-2026.p12",
         "place" => "/home/anna/mail.p12",
         "name" => "Anna Novak",
-        "not_after" | "until" => "2026-11-10T11:00:00Z",
+        "not_after" | "until" | "since" | "ends" => "2026-11-10T11:00:00Z",
         "step" => "install",
         "state" => "renewing",
         "problem" => "disk-full",

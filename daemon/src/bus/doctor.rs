@@ -23,6 +23,8 @@ use crate::engine::journal_problem;
 use crate::journal::Query;
 use crate::runner::trouble;
 
+mod revocation;
+
 /// So far the clock may have been set back without a word: clocks are set right all the time.
 const SET_RIGHT: TimeDelta = TimeDelta::hours(1);
 
@@ -266,7 +268,9 @@ fn places(subject: &Subject<'_>, scope: &Scope) -> Vec<CheckView> {
     let world = subject.world;
     let items = subject.listing.iter().filter_map(|id| world.item(*id, subject.now));
     let unreadable = items.filter_map(|item| {
-        let problem = item.problem.clone()?;
+        // What became of a certificate is told with it.
+        let of_itself = |problem: &Problem| matches!(problem, Problem::Revoked { .. } | Problem::AuthorityEnds { .. });
+        let problem = item.problem.clone().filter(|problem| !of_itself(problem))?;
         let place = match &item.kind {
             Kind::Place(place) => place.clone(),
             // While it is being renewed, the problem is the renewal's.
@@ -313,6 +317,7 @@ fn of_identity(subject: &Subject<'_>, item: &Item) -> Vec<CheckView> {
     let ended = *not_after < subject.now;
     let level = if ended { Level::Critical } else { Level::Ok };
     let mut checks = vec![with(named("certificate", level), "not_after", views::time(*not_after))];
+    checks.extend(revocation::checks(subject, &members, item.problem.as_ref(), &named));
     if let Some(tool) = renewed_by {
         let view = with(named("tool", Level::Ok), "tool", tool.to_string());
         checks.push(match &item.problem {

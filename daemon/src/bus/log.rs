@@ -54,6 +54,11 @@ fn describe(entry: &Entry, world: &World) -> (&'static str, BTreeMap<&'static st
         ),
         Record::LetterTold { name, word, .. } => (word.as_str(), vec![("name", name.clone())]),
         Record::Ordered { name, .. } => ("ordered", vec![("name", name.clone())]),
+        Record::Revoked { name, revoked, .. } => (
+            "revoked",
+            vec![("name", name.clone()), ("since", time(revoked.since)), ("reason", revoked.reason.as_str().to_owned())],
+        ),
+        Record::Reinstated { name, .. } => ("reinstated", vec![("name", name.clone())]),
         Record::Job { job, what } => return describe_job(*job, what, entry.at, world),
     };
     (event, args.into_iter().collect())
@@ -105,7 +110,10 @@ fn describe_job(
 
 fn item(entry: &Entry, world: &World) -> Option<String> {
     let id = match &entry.record {
-        Record::Announced { item, .. } | Record::LetterTold { item, .. } => *item,
+        Record::Announced { item, .. }
+        | Record::LetterTold { item, .. }
+        | Record::Revoked { item, .. }
+        | Record::Reinstated { item, .. } => *item,
         Record::Letter { letter } => world.verdict(letter).1?,
         Record::Watched { place }
         | Record::Unwatched { place }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use obnova_api::{
     CertificateView, ItemView, JOB_PATH, JobView, LetterView, Level, NextStepView, ProblemView, ProgrammeView, ReasonView,
-    RulesView, StatusView, StepView,
+    RevocationView, RulesView, StatusView, StepView,
 };
 use obnova_core::item::{Item, Kind, NextStep};
 use obnova_core::job::{Job, Phase};
@@ -78,6 +78,7 @@ pub fn item(item: &Item, world: &World, household: &Household) -> ItemView {
                 view.place = Some(place.to_string());
             }
             view.job = job.map(job_path);
+            view.revocation = certificates.first().and_then(|(_, fingerprint, _)| revocation(fingerprint, world));
             view.letter = letter
                 .and_then(|digest| {
                     world.letters().all_of(&digest).find(|letter| Some(&letter.programme) == view.programme.as_ref())
@@ -92,6 +93,31 @@ pub fn item(item: &Item, world: &World, household: &Household) -> ItemView {
         }
     }
     view
+}
+
+/// What was found out about a certificate, as it travels.
+fn revocation(certificate: &obnova_core::Fingerprint, world: &World) -> Option<RevocationView> {
+    let checked = world.checked(certificate)?;
+    let revoked = world.revoked(certificate);
+    let (way, why) = match &checked.standing {
+        Ok((_, way)) => (Some(way.as_str().into()), None),
+        Err(why) => (None, Some(why.as_str().into())),
+    };
+    Some(RevocationView {
+        standing: match (revoked, &checked.standing) {
+            (Some(_), _) => "revoked",
+            (None, Ok(_)) => "good",
+            (None, Err(_)) => "unknown",
+        }
+        .into(),
+        chain: checked.reach.as_str().into(),
+        at: time(checked.at),
+        way,
+        why,
+        since: revoked.map(|revoked| time(revoked.since)),
+        reason: revoked.map(|revoked| revoked.reason.as_str().into()),
+        chain_ends: checked.authority_ends.as_ref().map(|ends| time(ends.0)),
+    })
 }
 
 /// A letter as it travels, in view of the certificates that are known.

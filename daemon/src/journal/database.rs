@@ -13,13 +13,14 @@ use sha2::{Digest, Sha256};
 use super::{JournalError, Query};
 
 /// One step for each version of the schema; what stands here is never changed, only added to.
-fn steps() -> [M<'static>; 3] {
+fn steps() -> [M<'static>; 4] {
     [
         M::up(FIRST),
         M::up_with_hook("ALTER TABLE certificate ADD COLUMN addresses TEXT NOT NULL DEFAULT ''", |transaction| {
             addresses(transaction).map_err(HookError::from)
         }),
         M::up(MARKS),
+        M::up(super::checks::TABLES),
     ]
 }
 

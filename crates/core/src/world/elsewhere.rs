@@ -33,6 +33,9 @@ impl World {
     pub(super) fn life(&self, certificate: &Certificate) -> Life {
         let life = life(certificate);
         let late = self.elsewhere(certificate).map(|elsewhere| elsewhere.late(life.not_before, life.not_after));
-        Life { silent_until: late, ..life }
+        let revoked = self.revoked(&certificate.fingerprint).is_some();
+        // What it stands on may end before it does.
+        let end = self.authority_ends(certificate).map_or(life.not_after, |(end, _)| end);
+        Life { silent_until: late, revoked, not_after: end, deadline: life.deadline.min(end), ..life }
     }
 }

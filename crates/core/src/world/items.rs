@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use super::notices::life;
 use super::{Condition, Look, World};
 use crate::Now;
 use crate::elsewhere::Elsewhere;
@@ -14,7 +13,7 @@ use crate::item::{Item, ItemId, Kind, Level, NextStep, Who};
 use crate::job::{Job, Phase};
 use crate::place::Place;
 use crate::problem::Problem;
-use crate::schedule::Threshold;
+use crate::schedule::{Life, Threshold};
 
 /// Where an item stands in the listing.
 type Rank = (Reverse<Level>, DateTime<Utc>, ItemId);
@@ -118,10 +117,10 @@ impl World {
         let current = self.current(id);
         let first = current.first()?;
         let condition = self.foremost(first).map(Look::condition);
-        let passed = self.life(first.certificate).passed(now);
-        let (_, level) = state(first, condition, self.renewal_of(id).map(|(_, job)| job), passed, now);
+        let life = self.life(first.certificate);
+        let (_, level) = state(first, condition, self.renewal_of(id).map(|(_, job)| job), &life, now);
         let level = if self.invitation(id).is_some() { level.max(Level::Notice) } else { level };
-        Some((Reverse(level), life(first.certificate).deadline, id))
+        Some((Reverse(level), life.deadline, id))
     }
 
     /// The first of the places where a certificate is.
@@ -147,14 +146,18 @@ impl World {
         let programme = self.programme_of(certificate).filter(|_| elsewhere.is_none());
         let job = self.renewal_of(id);
         let condition = self.foremost(first).map(Look::condition);
-        let deadline = life(first.certificate).deadline;
-        let passed = self.life(certificate).passed(now);
-        let (state, level) = state(first, condition, job.map(|(_, job)| job), passed, now);
+        let life = self.life(certificate);
+        let (deadline, passed) = (life.deadline, life.passed(now));
+        let (state, level) = state(first, condition, job.map(|(_, job)| job), &life, now);
         let invitation = self.invitation(id);
         let level = if invitation.is_some() { level.max(Level::Notice) } else { level };
         let state = if state == "expired" { programme.map_or(state, |programme| programme.expired.state()) } else { state };
         let next_step = match (job, condition) {
             (Some((_, job)), _) => Some(step_of_job(job)),
+            // Its key may not ask for another one any more.
+            (None, _) if life.revoked && elsewhere.is_none() => {
+                Some(NextStep { who: Who::You, what: "ask-authority", by: None, action: None })
+            }
             (None, Some(Condition::Changed)) => {
                 Some(NextStep { who: Who::You, what: "unlock", by: Some(deadline), action: Some("unlock") })
             }
@@ -171,11 +174,18 @@ impl World {
                 (None, _) => NextStep { who: Who::You, what: "ask-authority", by: Some(deadline), action: None },
             }),
         };
-        let problem = match (job.and_then(|(_, job)| job.problem()), condition) {
-            (Some(problem), _) | (None, Some(Condition::Failed(problem))) => Some(problem.clone()),
-            _ => elsewhere
+        let problem = if let Some(problem) = job.and_then(|(_, job)| job.problem()) {
+            Some(problem.clone())
+        } else if life.revoked {
+            self.revocation_problem(certificate)
+        } else if let Some(Condition::Failed(problem)) = condition {
+            Some(problem.clone())
+        } else if passed.is_some() && life.not_after < certificate.not_after {
+            self.authority_problem(certificate)
+        } else {
+            elsewhere
                 .filter(|_| passed.is_some())
-                .map(|Elsewhere { tool, name, .. }| Problem::ToolLate { tool: tool.to_string(), called: name.clone() }),
+                .map(|Elsewhere { tool, name, .. }| Problem::ToolLate { tool: tool.to_string(), called: name.clone() })
         };
         Some(Item {
             id,
@@ -269,24 +279,23 @@ impl World {
     }
 }
 
-fn state(
-    first: &Member<'_>,
-    condition: Option<&Condition>,
-    job: Option<&Job>,
-    passed: Option<Threshold>,
-    now: Now,
-) -> (&'static str, Level) {
+fn state(first: &Member<'_>, condition: Option<&Condition>, job: Option<&Job>, life: &Life, now: Now) -> (&'static str, Level) {
     if let Some(job) = job {
         let level = if job.problem().is_some() { Level::Warning } else { Level::Notice };
         return ("renewing", level);
     }
+    let passed = life.passed(now);
     let level = passed.map_or(Level::Ok, Threshold::level);
+    if life.revoked {
+        return ("revoked", level);
+    }
     match condition {
         Some(Condition::Changed) => return ("changed", level.max(Level::Warning)),
         Some(Condition::Failed(_)) => return ("unreadable", level.max(Level::Warning)),
         _ => {}
     }
     match passed {
+        Some(Threshold::Expired) if first.certificate.not_after > now => ("authority-ended", level),
         Some(Threshold::Expired) => ("expired", level),
         Some(_) => ("expiring", level),
         None if first.certificate.not_before > now => ("not-yet-valid", Level::Notice),

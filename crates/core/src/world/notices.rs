@@ -23,7 +23,7 @@ pub struct Notice {
     pub name: String,
     /// What for.
     pub threshold: Threshold,
-    /// The certificate's end of validity.
+    /// The certificate's end of validity, or of what it stands on.
     pub not_after: DateTime<Utc>,
 }
 
@@ -60,7 +60,7 @@ impl World {
             let member = self.warned(id).filter(|member| member.certificate.fingerprint == *fingerprint)?;
             let may = !told.seen && (!told.shown || may_return(told.at, told.threshold, now));
             let threshold = self.life(member.certificate).passed(now)?;
-            may.then(|| notice(id, &member, threshold))
+            may.then(|| self.notice(id, &member, threshold))
         };
         self.told.iter().filter_map(returns).collect()
     }
@@ -71,7 +71,7 @@ impl World {
             let until = told.snoozed_until.filter(|until| *until > now)?;
             self.is_current(self.sights.known(fingerprint)?).then_some(until)
         });
-        let first = snoozes.chain(self.next_missing(now)).min();
+        let first = snoozes.chain(self.next_missing(now)).chain(self.next_check(now)).min();
         self.sights.all_known().fold(first, |first, known| {
             let sooner = |moment: &DateTime<Utc>| *moment > now && first.is_none_or(|first| *moment < first);
             let (life, begins) = (self.life(&known.certificate), known.certificate.not_before);
@@ -108,9 +108,11 @@ impl World {
         self.current(known.identity).iter().any(|member| member.certificate.fingerprint == fingerprint)
     }
 
-    /// The certificate of an item that ends first, unless the item is being renewed: then it does not warn.
+    /// The certificate of an item that ends first, unless the item is being renewed: then it does not warn. That it was revoked
+    /// counts all the same.
     fn warned(&self, item: ItemId) -> Option<Member<'_>> {
-        self.current(item).into_iter().next().filter(|_| self.renewal_of(item).is_none())
+        let first = self.current(item).into_iter().next();
+        first.filter(|first| self.renewal_of(item).is_none() || self.revoked(&first.certificate.fingerprint).is_some())
     }
 
     fn due_for(&self, id: ItemId, member: &Member<'_>, now: Now) -> Option<Notice> {
@@ -118,26 +120,27 @@ impl World {
         let due = match self.told.get(&member.certificate.fingerprint) {
             None => true,
             Some(told) => match told.snoozed_until {
-                Some(until) => until <= now,
+                // Nobody who put a warning off has heard of that.
+                Some(until) => until <= now || told.threshold < threshold && threshold == Threshold::Revoked,
                 None => threshold > told.threshold,
             },
         };
-        due.then(|| notice(id, member, threshold))
+        due.then(|| self.notice(id, member, threshold))
+    }
+
+    fn notice(&self, item: ItemId, member: &Member<'_>, threshold: Threshold) -> Notice {
+        Notice {
+            item,
+            certificate: member.certificate.fingerprint,
+            name: member.certificate.name().to_owned(),
+            threshold,
+            not_after: self.life(member.certificate).not_after,
+        }
     }
 }
 
 /// A certificate's life as the schedule sees it. No programme that is built in has a cliff: the deadline is the end of validity.
 pub(super) fn life(certificate: &Certificate) -> Life {
     let (not_before, not_after) = (certificate.not_before, certificate.not_after);
-    Life { not_before, not_after, deadline: not_after, silent_until: None }
-}
-
-fn notice(item: ItemId, member: &Member<'_>, threshold: Threshold) -> Notice {
-    Notice {
-        item,
-        certificate: member.certificate.fingerprint,
-        name: member.certificate.name().to_owned(),
-        threshold,
-        not_after: member.certificate.not_after,
-    }
+    Life { not_before, not_after, deadline: not_after, silent_until: None, revoked: false }
 }

@@ -27,6 +27,11 @@ impl World {
             return Err(Problem::RenewedByTool { tool: tool.to_string(), called: name.clone() });
         }
         let programme = self.programme_of(first.certificate).ok_or(Problem::NoProgramme {})?;
+        // What asks for the new one is the key of the old.
+        let revoked = current.iter().find_map(|member| self.revocation_problem(member.certificate));
+        if let Some(problem) = revoked.filter(|_| programme.authority.is_elsewhere()) {
+            return Err(problem);
+        }
         // Where the person says where, nothing is replaced.
         let install = if to.is_some() { InstallRule::Beside } else { programme.install };
         Ok(Start {

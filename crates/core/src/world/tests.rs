@@ -12,6 +12,7 @@ use crate::programme::InstallRule;
 
 mod authorities;
 mod cards;
+mod checks;
 mod indexes;
 mod letters;
 mod renewals;

@@ -91,3 +91,42 @@ check-room = The card “{ $card }” has room for { $count ->
     [true] the old keys stay on it in slots for old keys.
    *[other] the old keys stay where they are.
 }
+check-chain = { $reach ->
+    [nothing] The certificate of the authority that issued that of { $name } is not known here.
+    [part] Of the authorities above the certificate of { $name }, not all are known here.
+    [root] The authorities above the certificate of { $name } are known up to the highest, whom neither this computer nor Obnova's settings trust.
+   *[anchor] The authorities above the certificate of { $name } are known up to one who is trusted.
+}
+    .hint = Whoever checks the certificate may lack them, too: have it sent along with them, or ask the authority where its certificates are.
+check-revocation = { $standing ->
+    [good] The certificate of { $name } has not been revoked: { $way ->
+        [ocsp] its authority said so
+       *[list] the list of its authority says so
+    }, { $count ->
+        [0] less than an hour ago
+        [one] an hour ago
+       *[other] { $count } hours ago
+    }.
+    [waiting] Whether the certificate of { $name } has been revoked is asked within the next minutes.
+    [off] Nobody asks whether the certificate of { $name } has been revoked: the configuration says so.
+   *[unknown] It is not known whether the certificate of { $name } has been revoked: { $why ->
+        [no-address] it names nobody who would say it
+        [no-issuer] the certificate of its authority is not known here
+        [unreachable] its authority cannot be reached
+        [late] its authority does not answer in time
+        [forbidden] the address that it names leads into the local network
+        [redirected] the address that it names leads elsewhere
+        [refused] the server of its authority refuses
+        [too-long] the answer is longer than what is read
+        [malformed] the answer makes no sense
+        [unproven] the answer was not signed by its authority
+        [stale] the answer is out of date
+        [other] the answer is about other certificates
+        [failed] Obnova itself failed at it
+       *[unknown] its authority does not know it
+    }.
+}
+    .hint = { $why ->
+    [forbidden] If that is where your authority is, allow it in the configuration: [network] local = true
+   *[other] Obnova asks again by itself.
+}

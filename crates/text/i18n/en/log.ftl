@@ -12,6 +12,9 @@ log-announced = { $name }: warned that it ends on { $not_after } ({ $days ->
    *[other] { $days } days before
 }).
 log-announced-past = { $name }: warned that it ended on { $not_after }.
+log-announced-revoked = { $name }: told that it has been revoked.
+log-revoked = { $name }: the authority says that it is revoked since { $since }.
+log-reinstated = { $name }: the authority has taken back that it is suspended.
 log-seen = { $name }: the warning was seen.
 log-snoozed = { $name }: the warning was put off until { $until }.
 log-replaced = { $name }: a newer certificate stands in { $place }; the older one warns no more.

@@ -12,6 +12,10 @@ notice-expired = { $count ->
     [one] Certificate of { $name } has expired
    *[other] Certificates of { $name } have expired
 }
+notice-revoked = { $count ->
+    [one] Certificate of { $name } has been revoked
+   *[other] Certificates of { $name } have been revoked
+}
 notice-renewed = { $count ->
     [one] Certificate of { $name } is renewed
    *[other] Certificates of { $name } are renewed

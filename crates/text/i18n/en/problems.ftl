@@ -146,6 +146,19 @@ problem-no-programme = Obnova cannot renew this certificate by itself.
     .hint = Ask whoever issued it for a new one; Obnova notices when it is there.
 problem-unsupported-key = Obnova cannot make a key of this kind: { $algorithm }.
     .hint = Ask whoever issued it, or make the new certificate with your own tools; Obnova notices it.
+problem-revoked = The authority has revoked this certificate on { $since }: { $reason ->
+    [key-compromise] somebody else may have its private key
+    [authority-compromise] the key of the authority itself was in other hands
+    [affiliation-changed] what it says of its holder is not true any more
+    [superseded] another one has replaced it
+    [cessation-of-operation] it is needed no more
+    [hold] it is suspended, which may be taken back
+    [privilege-withdrawn] its holder has lost a right that it says they have
+   *[unspecified] it does not say why
+}.
+    .hint = Its key cannot ask for a new one: apply to the authority for one as if it were the first, and have this one watched no more once you have it. Old mail can still be read with it.
+problem-authority-ends = The certificate of { $authority }, which stands above this one, ends on { $ends }: from then on this one proves nothing, though it is valid longer.
+    .hint = Renew it before that day, if the authority issues by a newer certificate of its own; ask the authority if you are not sure.
 problem-not-waiting = This renewal is not waiting for anything.
     .hint = See how far it is: obnova renewals
 problem-quarantined = What was written down about this renewal contradicts itself, so it was stopped: { $reason }.

@@ -96,6 +96,8 @@ pub(super) const PROBLEMS: &[(&str, &[&str])] = &[
     ("authority-answer", &["detail", "host"]),
     ("authority-wants", &["host", "what"]),
     ("maybe-sent", &["host"]),
+    ("revoked", &["since", "reason"]),
+    ("authority-ends", &["authority", "ends"]),
     ("not-waiting", &["job"]),
     ("quarantined", &["job", "reason"]),
     ("internal", &["detail"]),

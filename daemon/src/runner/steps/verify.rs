@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::{Ground, elsewhere};
 use crate::authorities::Trust;
 use crate::helper::HelperError;
-use crate::revocation::{Examined, Round, Subject};
+use crate::revocation::{Examined, Round, Subject, above};
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
 use crate::shares::{self, Whose};
@@ -162,12 +162,11 @@ pub(super) async fn not_revoked(ground: &Ground<'_>, der: &[u8], chain: &[Vec<u8
     if Sources::of(der).map_err(|_| failed("form"))?.tell_nothing() {
         return Ok(());
     }
-    let anchors = match ground.authority().await?.trust(der).await? {
-        Trust::Issuer(issuer) => vec![issuer],
-        Trust::Anchors(anchors) => anchors,
-        Trust::Holder => Vec::new(),
-    };
-    let subject = Subject { certificate: der, links: chain.to_vec(), anchors, at: ground.tools.clock.now().to_utc() };
+    let (known, mut anchors) = above(&ground.tools.engine, der).await?;
+    if let Trust::Anchors(own) = ground.authority().await?.trust(der).await? {
+        anchors.extend(own);
+    }
+    let subject = Subject { certificate: der, links: [chain, &known].concat(), anchors, at: ground.tools.clock.now().to_utc() };
     let mut round = Round::default();
     let outcome = timeout(PATIENCE, shares::spent(Whose::Authority, examiner.examine(subject, &mut round))).await;
     let why = match outcome {
