@@ -171,7 +171,7 @@ async fn vanished(session: &mut Session<'_>, job: &Job, last: Option<(JobView, J
     if view.state == "done" {
         view.steps.iter_mut().for_each(|step| "done".clone_into(&mut step.state));
         tell_steps(session, &view, told)?;
-        view.made = made(session, job).await?;
+        (view.finished, view.made) = ended(session, job).await?;
     }
     if !matches!(view.state.as_str(), "done" | "cancelled" | "superseded" | "quarantined") {
         // Neither over nor there: another daemon has taken its place.
@@ -190,6 +190,7 @@ async fn vanished(session: &mut Session<'_>, job: &Job, last: Option<(JobView, J
         keys.insert("state".into(), Json::from(view.state.as_str()));
         keys.retain(|key, _| key != "problem" || view.problem.is_some());
         keys.extend(view.made.clone().map(|made| ("made".to_owned(), Json::from(made))));
+        keys.extend(view.finished.clone().map(|finished| ("finished".to_owned(), Json::from(finished))));
         for step in keys.get_mut("steps").and_then(Json::as_array_mut).into_iter().flatten().filter(|_| view.state == "done") {
             step["state"] = Json::from("done");
         }
@@ -211,18 +212,19 @@ async fn renewal_item(session: &Session<'_>, job: &Job, view: &JobView) -> Resul
     renewals.iter().find(of_this).cloned().ok_or(Failure::Lost)
 }
 
-/// What the log says that the job has made.
-async fn made(session: &mut Session<'_>, job: &Job) -> Result<Option<Vec<String>>, Failure> {
+/// When the job was done, and what it has made, as the log says it.
+async fn ended(session: &mut Session<'_>, job: &Job) -> Result<(Option<String>, Option<Vec<String>>), Failure> {
     let number = job.path.as_str().rsplit('/').next();
-    let mut made = None;
+    let (mut finished, mut made) = (None, None);
     log::pages(session, dictionary([("last", Value::new(NEWEST))])?, &mut 0, &mut |_, record, _| {
         if record.event == "job-done" && record.args.get("job").map(String::as_str) == number {
+            finished = Some(record.at.clone());
             made = record.args.get("made").map(|made| paths(made));
         }
         Ok(())
     })
     .await?;
-    Ok(made)
+    Ok((finished, made))
 }
 
 /// The paths in a list of absolute paths; a comma inside a name ends none.
