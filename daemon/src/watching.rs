@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use chrono::Utc;
 use obnova_core::record::Record;
 use obnova_core::world::{Condition, Sight};
 use obnova_core::{Place, Problem, Scheme, World};
@@ -238,14 +239,23 @@ impl Watching {
             self.engine.read(move |state| asked.iter().map(|place| state.world.is_only_usual(place)).collect::<Vec<bool>>());
         let only_usual = only_usual.await?;
         let mut sifted = Vec::with_capacity(sightings.len());
+        let mut above = Vec::new();
         for (sighting, only_usual) in sightings.into_iter().zip(only_usual) {
             let place = sighting.place.clone();
+            if only_usual {
+                above.extend(authorities(&sighting));
+            }
             let kept = if only_usual { concerning(sighting) } else { Some(sighting) };
             if kept.is_none() && !self.usual.contains(&place) {
                 // Should somebody name it, it is to be told of.
                 self.surveyor.forget(place.clone()).await;
             }
             sifted.push(kept.unwrap_or_else(|| Sighting::gone(place)));
+        }
+        if !above.is_empty()
+            && let Err(error) = self.engine.journal().keep_issuers(above, Utc::now()).await
+        {
+            tracing::warn!(%error, "the authorities that lie beside the certificates are not kept");
         }
         Ok(sifted)
     }
@@ -300,6 +310,15 @@ impl Watching {
         };
         self.engine.write(decide).await
     }
+}
+
+/// The authorities (DER) that lie beside a certificate with its key: not watched, but its chain is made of them.
+fn authorities(sighting: &Sighting) -> Vec<Vec<u8>> {
+    let Some(sight) = sighting.sight.as_ref().filter(|sight| sight.certificates.iter().any(|found| found.key)) else {
+        return Vec::new();
+    };
+    let beside = sight.certificates.iter().zip(&sighting.der).filter(|(found, _)| found.certificate.authority && !found.key);
+    beside.map(|(_, der)| der.clone()).collect()
 }
 
 /// What of a sighting in a usual directory concerns the machine.

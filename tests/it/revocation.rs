@@ -207,3 +207,26 @@ async fn an_authority_that_ends_first_is_warned_of_in_time() {
     assert_eq!((item.state.as_str(), item.level.as_str()), ("authority-ended", "critical"));
     daemon.stop().await;
 }
+
+/// Of a machine's own certificates only those with a key are watched; what lies beside them is the chain that they are sent with.
+#[tokio::test]
+async fn an_authority_that_lies_beside_a_machines_certificate_need_not_be_fetched() {
+    let story = Story::begin(3650);
+    let (_, place) = story.annas(300, Asked::Both);
+    let own = std::fs::read(place.trim_start_matches("file:")).expect("read");
+    let directory = story.scratch.path().join("root/etc/ssl");
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let chain = story.authority.certificate().to_pem().expect("PEM");
+    std::fs::write(directory.join("server.pem"), [own, chain].concat()).expect("written");
+    let daemon = Inside::start_with(&story.scratch.path().join("state"), &story.clock, |parts| {
+        let settings = obnovad::config::parse(Path::new("obnova.toml"), "[network]\nlocal = true\n");
+        parts.settings = settings.expect("a right configuration");
+        parts.machine = obnovad::watching::Machine::at(story.scratch.path().join("root"), true);
+    })
+    .await;
+    eventually("its certificate", async || (!daemon.items().await.is_empty()).then_some(())).await;
+    let (item, known) = story.looked_at(&daemon, SOON).await;
+    assert_eq!((item.name.as_str(), known.standing.as_str(), known.chain.as_str()), ("Anna Novak", "good", "root"));
+    assert_eq!(story.register.asked(), ["/ocsp"]);
+    daemon.stop().await;
+}

@@ -58,7 +58,7 @@ impl Database {
             for der in issuers {
                 // What cannot be read stands above no certificate.
                 let Ok(issuer) = Certificate::from_der(der) else { continue };
-                let sql = "INSERT OR REPLACE INTO issuer (sha256, at, subject, der) VALUES (?1, ?2, ?3, ?4)";
+                let sql = "INSERT OR IGNORE INTO issuer (sha256, at, subject, der) VALUES (?1, ?2, ?3, ?4)";
                 let values = params![issuer.fingerprint.0.as_slice(), at.timestamp(), issuer.subject(), der];
                 transaction.prepare_cached(sql)?.execute(values)?;
             }

@@ -302,3 +302,26 @@ async fn of_several_chains_the_one_counts_that_holds_longest() {
         assert_eq!(traced.until, Some((until, "between".to_owned())));
     }
 }
+
+/// Whatever byte of what an authority has said is changed on the way, nothing else comes of it than what was said.
+#[tokio::test]
+async fn no_changed_byte_makes_another_answer() {
+    let office = Office::open();
+    office.notes("R", &format!("{},keyCompromise", SINCE.0), "10");
+    let (answer, list) = (office.answers("ca", &["-ndays", "1"]).await, office.list("ca", &[]));
+    let now = Utc::now();
+    let (helper, anna, issuer) = (&office.bench.helper, office.der("anna"), office.der("ca"));
+    for (said, is_list) in [(answer, false), (list, true)] {
+        for at in (0..said.len()).step_by(7) {
+            let mut changed = said.clone();
+            changed[at] ^= 1 << (at % 8);
+            let judged = if is_list {
+                helper.revocation_list(changed, &anna, &issuer, now).await.expect("judged")
+            } else {
+                helper.ocsp_answer(changed, &anna, &issuer, now).await.expect("judged")
+            };
+            let judged = judged.map(|finding| finding.standing);
+            assert!(judged.is_err() || judged == Ok(revoked(Reason::KeyCompromise)), "byte {at}: {judged:?}");
+        }
+    }
+}

@@ -78,17 +78,15 @@ impl World {
     /// The certificates that are to be looked at now, if any is due.
     pub fn to_check(&self, now: Now) -> BTreeSet<Fingerprint> {
         let due = |moment: DateTime<Utc>| moment <= now;
-        if !self.moments(now).any(|(_, moment)| due(moment)) {
+        if !self.moments(now).any(|(fingerprint, moment)| due(moment) && self.is_wanted(&fingerprint, now)) {
             return BTreeSet::new();
         }
         let soon = |fingerprint: &Fingerprint, moment: DateTime<Utc>| {
             let rested = self.checks.last.get(fingerprint).is_none_or(|last| due(last.at + DAY));
             due(moment) || rested && due(moment - TOGETHER)
         };
-        self.moments(now)
-            .filter(|(fingerprint, moment)| soon(fingerprint, *moment))
-            .map(|(fingerprint, _)| fingerprint)
-            .collect()
+        let soon = self.moments(now).filter(|(fingerprint, moment)| soon(fingerprint, *moment));
+        soon.map(|(fingerprint, _)| fingerprint).filter(|fingerprint| self.is_wanted(fingerprint, now)).collect()
     }
 
     /// What was found out about a certificate.
@@ -109,7 +107,11 @@ impl World {
 
     /// The next moment at which a certificate is to be looked at.
     pub(super) fn next_check(&self, now: Now) -> Option<DateTime<Utc>> {
-        self.moments(now).map(|(_, moment)| moment).filter(|moment| *moment > now).min()
+        self.moments(now).fold(None, |first, (fingerprint, moment)| {
+            // Whether it still matters is only asked where it would change something.
+            let sooner = moment > now && first.is_none_or(|first| moment < first);
+            if sooner && self.is_wanted(&fingerprint, now) { Some(moment) } else { first }
+        })
     }
 
     pub(super) fn has_checked(&self) -> bool {
@@ -146,17 +148,18 @@ impl World {
         Some(Problem::AuthorityEnds { authority: authority.to_owned(), ends: written(end) })
     }
 
-    /// When each certificate is to be looked at.
+    /// When each certificate is to be looked at, be it still wanted or not.
     fn moments(&self, now: Now) -> impl Iterator<Item = (Fingerprint, DateTime<Utc>)> + use<'_> {
         let last = self.checks.last.iter().map(move |(fingerprint, checked)| {
             // Whoever looked in the future looked by a wrong clock.
             let wrong = checked.at > now + DAY;
             (*fingerprint, if wrong { now.to_utc() } else { checked.again })
         });
-        let all = last.chain(self.checks.first.iter().map(|(fingerprint, moment)| (*fingerprint, *moment)));
-        all.filter(move |(fingerprint, _)| {
-            self.checks.wanted && self.sights.known(fingerprint).is_some_and(|known| self.is_to_check(known, now))
-        })
+        last.chain(self.checks.first.iter().map(|(fingerprint, moment)| (*fingerprint, *moment)))
+    }
+
+    fn is_wanted(&self, certificate: &Fingerprint, now: Now) -> bool {
+        self.checks.wanted && self.sights.known(certificate).is_some_and(|known| self.is_to_check(known, now))
     }
 
     /// Somebody else has issued it, it has not ended, and nothing has taken its place.
