@@ -9,7 +9,9 @@ use std::path::Path;
 
 use chrono::{DateTime, FixedOffset, Utc};
 use fluent_bundle::FluentResource;
-use obnova_api::{CertificateView, ItemView, LogView, NextStepView, ProblemView, QuestionView, RulesView, StatusView};
+use obnova_api::{
+    CertificateView, CheckView, ItemView, LogView, NextStepView, ProblemView, QuestionView, RulesView, StatusView,
+};
 
 use problems::PROBLEMS;
 

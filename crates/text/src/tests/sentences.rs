@@ -175,3 +175,86 @@ fn rules_are_explained_and_checked() {
     assert_eq!(text.rule_broken(&password, "žluť".as_bytes()), None, "characters are counted, not bytes");
     assert_eq!(text.rule_broken(&password, "kůň".as_bytes()).as_deref(), Some("Too short: at least 4 characters."));
 }
+
+#[test]
+fn what_became_of_a_certificate_is_said_with_what_to_do() {
+    let text = text();
+    let problem = |kind: &str, args: &[(&str, &str)]| ProblemView {
+        kind: kind.into(),
+        args: args.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        who: "you".into(),
+        by: None,
+    };
+    let revoked = problem("revoked", &[("since", "2026-10-01T00:00:00Z"), ("reason", "key-compromise")]);
+    let item = ItemView { state: "revoked".into(), problem: Some(revoked), ..anna() };
+    let notice = text.notice("revoked", &item, now());
+    assert_eq!(notice.title, "Certificate of Anna Novak has been revoked");
+    assert!(
+        notice.body.starts_with("The authority has revoked this certificate on 1 Oct 2026: somebody else may"),
+        "{notice:?}"
+    );
+    assert!(notice.body.contains("apply to the authority"), "{notice:?}");
+    assert_eq!(text.state(&item), "revoked by its authority");
+    let words = |name: &str| -> Vec<String> {
+        let reasons = ["unspecified", "key-compromise", "authority-compromise", "affiliation-changed", "superseded"];
+        let reasons = reasons.iter().chain(&["cessation-of-operation", "hold", "privilege-withdrawn"]);
+        reasons
+            .map(|reason| text.problem(&problem(name, &[("since", "2026-10-01T00:00:00Z"), ("reason", reason)])).sentence)
+            .collect()
+    };
+    assert_distinct(words("revoked"));
+
+    let ends = problem("authority-ends", &[("authority", "Example CA"), ("ends", "2026-11-03T11:00:00Z")]);
+    let item = ItemView { problem: Some(ends), ..anna() };
+    let notice = text.notice("three-weeks", &item, now());
+    assert_eq!(notice.title, "Certificate of Anna Novak: renew by 3 Nov");
+    assert!(
+        notice.body.starts_with("The certificate of Example CA, which stands above this one, ends on 3 Nov 2026"),
+        "{notice:?}"
+    );
+}
+
+#[test]
+fn how_it_was_found_out_is_said() {
+    let text = text();
+    let check = |check: &str, state: &str, args: &[(&str, &str)]| {
+        let args = [&[("name", "Anna Novak")], args].concat();
+        let args = args.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        text.check(&CheckView { check: check.into(), state: state.into(), args, ..CheckView::default() })
+    };
+    let good = |way, count| check("revocation", "ok", &[("standing", "good"), ("way", way), ("count", count)]).sentence;
+    let said = "The certificate of Anna Novak has not been revoked: its authority said so, 3 hours ago.";
+    assert_eq!(good("ocsp", "3"), said);
+    assert!(good("list", "1").ends_with("the list of its authority says so, an hour ago."));
+    assert!(good("ocsp", "0").ends_with("less than an hour ago."));
+    let whys = [
+        "no-address",
+        "no-issuer",
+        "unreachable",
+        "late",
+        "forbidden",
+        "redirected",
+        "refused",
+        "too-long",
+        "malformed",
+        "unproven",
+        "stale",
+        "other",
+        "unknown",
+        "failed",
+    ];
+    let unknown = |why: &&str| check("revocation", "notice", &[("standing", "unknown"), ("why", why), ("count", "0")]);
+    assert_distinct(whys.iter().map(|why| unknown(why).sentence).collect());
+    assert!(unknown(&"forbidden").hint.contains("local = true"));
+    let standing = |word| check("revocation", "ok", &[("standing", word)]).sentence;
+    assert!(standing("waiting").contains("within the next minutes") && standing("off").contains("the configuration says so"));
+    let reaches = ["nothing", "part", "root", "anchor"];
+    assert_distinct(reaches.iter().map(|reach| check("chain", "ok", &[("reach", reach)]).sentence).collect());
+}
+
+fn assert_distinct(mut said: Vec<String>) {
+    let all = said.len();
+    said.sort();
+    said.dedup();
+    assert_eq!(said.len(), all, "{said:#?}");
+}
