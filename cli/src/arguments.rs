@@ -248,9 +248,21 @@ pub enum CardVerb {
 pub enum MailVerb {
     /// Reads a mailbox from now on.
     Add {
-        /// `maildir:` and a path.
+        /// An address with its server, or a Maildir.
         #[arg(value_name = "MAILBOX")]
         mailbox: OsString,
+        /// How one logs in.
+        #[arg(long, value_name = "HOW")]
+        login: Option<String>,
+        /// What prints the secret.
+        #[arg(long, value_name = "COMMAND", conflicts_with = "credential")]
+        command: Option<String>,
+        /// The credential that is the secret.
+        #[arg(long, value_name = "NAME")]
+        credential: Option<String>,
+        /// Who may have signed the server's certificate.
+        #[arg(long, value_name = "FILE")]
+        authority: Option<PathBuf>,
     },
     /// The mailboxes that are read.
     List,

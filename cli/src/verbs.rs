@@ -14,6 +14,8 @@ mod remember;
 mod renew;
 mod watch;
 
+use obnova_api::MailboxOptions;
+
 use crate::arguments::{CardVerb, Form, MailVerb, ProgrammeVerb, Verb};
 use crate::ending::{Ending, Failure};
 use crate::session::Session;
@@ -36,7 +38,11 @@ pub(crate) async fn run(session: &mut Session<'_>, verb: Verb) -> Result<Ending,
         Verb::Card { verb: CardVerb::Show { id } } => card::show(session, id.as_deref()).await,
         Verb::Card { verb: CardVerb::Unblock { id } } => card::unblock(session, id.as_deref()).await,
         Verb::Card { verb: CardVerb::ChangePin { id } } => card::change_pin(session, id.as_deref()).await,
-        Verb::Mail { verb: MailVerb::Add { mailbox } } => mailbox::add(session, &mailbox).await,
+        Verb::Mail { verb: MailVerb::Add { mailbox, login, command, credential, authority } } => {
+            let authority = authority.map(|path| mailbox::file(&path)).transpose()?;
+            let options = MailboxOptions { login, command, credential, authority };
+            mailbox::add(session, &mailbox, &options).await
+        }
         Verb::Mail { verb: MailVerb::List } => mailbox::list(session).await,
         Verb::Mail { verb: MailVerb::Test { id } } => mailbox::test(session, id.as_deref()).await,
         Verb::Mail { verb: MailVerb::Remove { id } } => mailbox::remove(session, &id).await,

@@ -29,6 +29,7 @@ mod doctor;
 mod job;
 mod log;
 mod mail;
+pub(crate) mod mailboxes;
 mod manager;
 mod remember;
 pub(crate) mod screen;

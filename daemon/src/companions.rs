@@ -13,6 +13,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use obnova_secret::{CAPACITY, Secret, SecretError};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -108,6 +109,13 @@ pub fn receive(socket: &mut impl Read, longest: usize) -> io::Result<Vec<u8>> {
     let mut frame = vec![0; receive_length(socket, longest)?];
     socket.read_exact(&mut frame)?;
     Ok(frame)
+}
+
+/// In a companion: the next frame, straight into locked memory.
+pub fn receive_secret(socket: &mut std::os::unix::net::UnixStream) -> Result<Secret, SecretError> {
+    let length = receive_length(socket, CAPACITY).map_err(SecretError::Io)?;
+    let secret = Secret::read_from(socket.take(length as u64))?;
+    if secret.expose().len() == length { Ok(secret) } else { Err(SecretError::Io(io::ErrorKind::UnexpectedEof.into())) }
 }
 
 /// In a companion: how many bytes the next frame has, at most `longest`; they are then to be read.

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use obnova_core::{Mailbox, Place};
+use obnova_api::MailboxOptions;
+use obnova_core::{Mailbox, Place, Problem};
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::bus::mailboxes::meant;
 use crate::cards::modules::Module;
 use crate::credentials::Named;
 
@@ -139,6 +141,10 @@ struct NamedCredential {
 #[serde(deny_unknown_fields)]
 struct NamedMailbox {
     at: Spanned<String>,
+    login: Option<String>,
+    command: Option<String>,
+    credential: Option<String>,
+    authority: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -289,11 +295,18 @@ fn fragment(path: &Path, text: &str) -> Result<Fragment, ConfigError> {
         Ok(Named { place: place(&named.place)?, name: named.name.get_ref().clone() })
     };
     let credentials = file.credentials.iter().map(credential).collect::<Result<_, _>>()?;
-    let mailbox = |named: &NamedMailbox| {
-        let wrong = || mistake(named.at.span().start, "`maildir:/PATH` is expected".to_owned());
-        Mailbox::local(named.at.get_ref()).and_then(Result::ok).ok_or_else(wrong)
+    let mailbox = |named: NamedMailbox| {
+        let NamedMailbox { at, login, command, credential, authority } = named;
+        let options = MailboxOptions { login, command, credential, authority };
+        meant(at.get_ref(), &options).map_err(|problem| {
+            let expected = match problem {
+                Problem::InvalidArgument { argument, .. } => format!("`{argument}` is not so with a mailbox like this"),
+                _ => "`maildir:/PATH`, `imaps://USER@HOST` or `imap://USER@HOST` is expected".to_owned(),
+            };
+            mistake(at.span().start, expected)
+        })
     };
-    let mailboxes = file.mailbox.iter().map(mailbox).collect::<Result<_, _>>()?;
+    let mailboxes = file.mailbox.into_iter().map(mailbox).collect::<Result<_, _>>()?;
     let levels = ["error", "warn", "info", "debug", "trace"];
     if let Some(level) = &file.log.level
         && !levels.contains(&level.get_ref().as_str())

@@ -17,7 +17,8 @@ use obnova_core::revocation::Why;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::companions::{Bytes, Companion};
-use protocol::{Answer, Call, Errand, Names, Report, Source, Unread};
+use obnova_secret::Secret;
+use protocol::{Answer, Call, Errand, Names, News, Post, Report, Source, Unread};
 
 /// How long the courier has for what is no server's time: to start, and to end.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -92,6 +93,22 @@ impl Courier {
         self.send(&errand).await.map(Reader).map_err(|lost| lost.told())
     }
 
+    /// Sends one to read a mailbox as long as the connection lasts; dropped, it ends.
+    pub async fn keep(&self, post: Post, secret: &Secret) -> Result<Keeping, Problem> {
+        let errand = Errand::Keep { post: Box::new(post) };
+        let kept = async {
+            let mut courier = self.send(&errand).await?;
+            timeout(MARGIN, courier.send(secret.expose())).await.map_err(|_| Lost::Late)??;
+            Ok::<_, Lost>(Keeping(courier))
+        };
+        kept.await.map_err(|lost| lost.told())
+    }
+
+    /// Whom it asks about names.
+    pub fn names(&self) -> Names {
+        self.names.clone()
+    }
+
     async fn send(&self, errand: &Errand) -> Result<Companion, Lost> {
         let errand = serde_json::to_vec(errand)?;
         let mut courier = Companion::start(&self.program, [("", ""); 0], Stdio::inherit()).map_err(Lost::Start)?;
@@ -117,6 +134,20 @@ impl Reader {
         };
         match read.await.map_err(|lost| lost.told())? {
             Report::Read(facts) => Ok(facts),
+            other => Err(odd(&other).told()),
+        }
+    }
+}
+
+/// A courier that keeps a mailbox.
+pub struct Keeping(Companion);
+
+impl Keeping {
+    /// Waits for what there is to tell, for days where nothing comes.
+    pub async fn next(&mut self) -> Result<News, Problem> {
+        let frame = self.0.receive().await.map_err(|error| Lost::Exchange(error).told())?;
+        match serde_json::from_slice(&frame).map_err(|error| Lost::Report(error).told())? {
+            Report::News(news) => Ok(news),
             other => Err(odd(&other).told()),
         }
     }

@@ -37,18 +37,18 @@ impl Named {
 
     /// What was to open this place, and does not.
     pub fn wrong(&self, place: &Place) -> Problem {
-        Problem::WrongCredential { credential: self.name.clone(), path: place.shown(), command: self.command() }
+        Problem::WrongCredential { credential: self.name.clone(), path: place.shown(), command: command(&self.name) }
     }
+}
 
-    /// The command that asks for the secret, encrypts it for this computer, and hands it to the service.
-    fn command(&self) -> String {
-        let (name, unit) = (&self.name, "/etc/systemd/system/obnovad.service.d");
-        let encrypted = format!("systemd-creds encrypt -p --name={name}");
-        let written = format!("(echo [Service]; {encrypted} - -) >{unit}/{name}.conf");
-        let taken_up = ["systemctl daemon-reload", "systemctl restart obnovad"].join(" && ");
-        let as_root = [format!("mkdir -p {unit}"), written, taken_up].join(" && ");
-        ["systemd-ask-password -n", &format!("sudo sh -c '{as_root}'")].join(" | ")
-    }
+/// The command that asks for the secret, encrypts it for this computer, and hands it to the service.
+fn command(name: &str) -> String {
+    let unit = "/etc/systemd/system/obnovad.service.d";
+    let encrypted = format!("systemd-creds encrypt -p --name={name}");
+    let written = format!("(echo [Service]; {encrypted} - -) >{unit}/{name}.conf");
+    let taken_up = ["systemctl daemon-reload", "systemctl restart obnovad"].join(" && ");
+    let as_root = [format!("mkdir -p {unit}"), written, taken_up].join(" && ");
+    ["systemd-ask-password -n", &format!("sudo sh -c '{as_root}'")].join(" | ")
 }
 
 impl Credentials {
@@ -80,17 +80,22 @@ impl Credentials {
 
     /// Reads one. A newline at its end does not belong to it.
     pub fn read(&self, named: &Named) -> Result<Secret, Problem> {
+        self.read_for(&named.name, &named.place.shown())
+    }
+
+    /// The same by its name; `shown`: what it opens.
+    pub fn read_for(&self, name: &str, shown: &str) -> Result<Secret, Problem> {
         let failed = |detail: String| Problem::NoCredential {
-            credential: named.name.clone(),
-            path: named.place.shown(),
+            credential: name.to_owned(),
+            path: shown.to_owned(),
             detail,
-            command: named.command(),
+            command: command(name),
         };
         let directory = self.directory.as_ref().ok_or_else(|| failed("missing".to_owned()))?;
         // Never waits, whatever somebody has put there.
         let mut options = File::options();
         let options = options.read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed());
-        let file = options.open(directory.join(OsStr::new(&named.name))).map_err(|error| match error.kind() {
+        let file = options.open(directory.join(OsStr::new(name))).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => failed("missing".to_owned()),
             _ => failed(error.to_string()),
         })?;

@@ -33,10 +33,20 @@ impl Keyring {
         Self(None)
     }
 
+    /// Whether there is one at all.
+    pub fn is_there(&self) -> Result<(), Problem> {
+        self.0.as_ref().map(drop).ok_or(Problem::NoKeyring { detail: "none".into() })
+    }
+
     /// The password of a place, if it is remembered. `may_ask`: a locked keyring asks the person to open it; else it has nothing.
     pub async fn find(&self, place: &Place, may_ask: bool) -> Result<Option<Secret>, Problem> {
+        self.find_at(place.as_str(), may_ask).await
+    }
+
+    /// The same for what has an address and is no place.
+    pub async fn find_at(&self, address: &str, may_ask: bool) -> Result<Option<Secret>, Problem> {
         self.within(if may_ask { PATIENCE } else { DEADLINE }, async |service| {
-            let found = service.search_items(attributes(&place.to_string())).await?;
+            let found = service.search_items(attributes(address)).await?;
             let item = match (found.unlocked.first(), found.locked.first()) {
                 (Some(item), _) => item,
                 (None, Some(item)) if may_ask => {
@@ -56,7 +66,12 @@ impl Keyring {
 
     /// Remembers the password of a place in place of an older one; a locked keyring asks the person to open it.
     pub async fn keep(&self, place: &Place, password: &Secret) -> Result<(), Problem> {
-        let label = format!("Obnova: {}", place.shown());
+        self.keep_at(place.as_str(), &place.shown(), password).await
+    }
+
+    /// The same for what has an address and is no place; `shown`: what a person calls it.
+    pub async fn keep_at(&self, address: &str, shown: &str, password: &Secret) -> Result<(), Problem> {
+        let label = format!("Obnova: {shown}");
         self.within(PATIENCE, async |service| {
             let collection = match service.get_default_collection().await {
                 // A desktop on which nothing was ever remembered.
@@ -66,16 +81,20 @@ impl Keyring {
             if collection.is_locked().await? {
                 collection.unlock().await?;
             }
-            let place = place.to_string();
-            collection.create_item(&label, attributes(&place), password.expose(), true, "text/plain").await.map(drop)
+            collection.create_item(&label, attributes(address), password.expose(), true, "text/plain").await.map(drop)
         })
         .await
     }
 
     /// Forgets the password of a place.
     pub async fn forget(&self, place: &Place) -> Result<(), Problem> {
+        self.forget_at(place.as_str()).await
+    }
+
+    /// The same for what has an address and is no place.
+    pub async fn forget_at(&self, address: &str) -> Result<(), Problem> {
         self.within(PATIENCE, async |service| {
-            let found = service.search_items(attributes(&place.to_string())).await?;
+            let found = service.search_items(attributes(address)).await?;
             for item in &found.locked {
                 item.unlock().await?;
             }

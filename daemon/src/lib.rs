@@ -205,6 +205,15 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
     let network = &parts.settings.network;
     let examiner = Examiner::new(parts.helper.clone(), parts.courier.clone(), network.local());
     let examiner = network.revocation().then_some(examiner);
+    let mail_servers: Arc<[String]> = parts.settings.mail.servers.clone().into();
+    let mailboxes = Mailboxes::new(
+        engine.clone(),
+        parts.courier.clone(),
+        Arc::clone(&mail_servers),
+        keyring.clone(),
+        credentials.clone(),
+        Arc::clone(&parts.clock),
+    );
     let runner = Runner::new(Tools {
         engine: engine.clone(),
         keyring: keyring.clone(),
@@ -219,8 +228,6 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         clock: parts.clock,
         pending: parts.state_dir.join("pending"),
     });
-    let mail_servers: Arc<[String]> = parts.settings.mail.servers.clone().into();
-    let mailboxes = Mailboxes::new(engine.clone(), parts.courier.clone(), Arc::clone(&mail_servers));
     let desk = Desk {
         engine: engine.clone(),
         runner: runner.clone(),

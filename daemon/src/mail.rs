@@ -13,6 +13,7 @@ use obnova_core::mail::{Facts, Header, Heads, Stamp};
 
 mod enclosed;
 mod html;
+pub mod imap;
 mod resolver;
 mod signatures;
 mod stamp;

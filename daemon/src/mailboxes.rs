@@ -1,21 +1,29 @@
-//! The mailboxes: which of them are read, one task for each, and what becomes of the mails that come. How one is reached is `maildir`'s;
+//! The mailboxes: which of them are read, one task for each, and what becomes of the mails that come. How one is reached is `maildir`'s and `imap`'s;
 //! what a mail says is found out in obnova-courier, and what it means is decided in `core`.
 
 mod doorbell;
+mod imap;
 mod maildir;
+mod network;
+mod secrets;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use obnova_core::mail::Facts;
-use obnova_core::mailbox::Standing;
+use obnova_core::mailbox::{SecretSource, Standing};
 use obnova_core::record::Record;
 use obnova_core::{ItemId, Mailbox, Problem};
-use tokio::task::JoinHandle;
+use obnova_secret::Secret;
+use tokio::sync::{Notify, watch};
+use tokio::task::{JoinHandle, spawn_blocking};
 
+use crate::clock::Clock;
 use crate::courier::Courier;
+use crate::credentials::Credentials;
 use crate::engine::{Engine, journal_problem};
 use crate::journal::Mark;
+use crate::keyring::Keyring;
 
 /// The mailboxes. Cheap to clone.
 #[derive(Clone)]
@@ -27,14 +35,35 @@ struct Tools {
     courier: Courier,
     /// The servers whose Authentication-Results the person trusts, in lower case.
     servers: Arc<[String]>,
+    keyring: Keyring,
+    credentials: Credentials,
+    /// Tells when the computer has slept.
+    clock: Arc<dyn Clock>,
     /// The tasks by the addresses of their mailboxes.
-    running: Mutex<BTreeMap<String, JoinHandle<()>>>,
+    running: Mutex<BTreeMap<String, Running>>,
+    /// Counts the jumps of the clock, as soon as somebody wants to know.
+    moved: OnceLock<watch::Sender<u64>>,
+}
+
+/// A mailbox that is read.
+struct Running {
+    task: JoinHandle<()>,
+    /// Has it tried again now.
+    again: Arc<Notify>,
 }
 
 impl Mailboxes {
     /// Reads none yet.
-    pub(crate) fn new(engine: Engine, courier: Courier, servers: Arc<[String]>) -> Self {
-        Self(Arc::new(Tools { engine, courier, servers, running: Mutex::default() }))
+    pub(crate) fn new(
+        engine: Engine,
+        courier: Courier,
+        servers: Arc<[String]>,
+        keyring: Keyring,
+        credentials: Credentials,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let (running, moved) = (Mutex::default(), OnceLock::new());
+        Self(Arc::new(Tools { engine, courier, servers, keyring, credentials, clock, running, moved }))
     }
 
     /// Begins to read those that are known. Must be called on the thread whose runtime drives the courier.
@@ -56,18 +85,49 @@ impl Mailboxes {
         Ok(())
     }
 
-    /// Adds a mailbox that can be read now; the id of its item.
-    pub(crate) async fn add(&self, mailbox: Mailbox) -> Result<ItemId, Problem> {
-        test(&mailbox).await?;
+    /// Adds a mailbox that can be read now; the id of its item. `secret`: by which one logs in, where that is to be kept in the keyring.
+    pub(crate) async fn add(&self, mailbox: Mailbox, secret: Option<&Secret>) -> Result<ItemId, Problem> {
+        self.try_out(&mailbox, secret).await?;
+        if let Some(secret) = secret {
+            self.0.keyring.keep_at(&mailbox.address(), &mailbox.name(), secret).await?;
+        }
         let address = mailbox.address();
         self.take_up(mailbox).await?;
         self.0.engine.read(move |state| state.world.mailbox_id(&address)).await
     }
 
     /// Looks whether a mailbox can be read now.
-    pub(crate) async fn test(&self, id: ItemId) -> Result<(), Problem> {
-        let mailbox = self.by_id(id).await?.ok_or(Problem::NoSuchItem { id: id.to_string() })?;
-        test(&mailbox).await
+    pub(crate) async fn test(&self, mailbox: &Mailbox) -> Result<(), Problem> {
+        self.try_out(mailbox, None).await?;
+        // It can be, and if it was not reached before, it is now.
+        self.again(&mailbox.address());
+        Ok(())
+    }
+
+    /// Looks whether this secret opens a mailbox, keeps it if it does, and has the mailbox read.
+    pub(crate) async fn sign_in(&self, mailbox: &Mailbox, secret: &Secret) -> Result<(), Problem> {
+        self.try_out(mailbox, Some(secret)).await?;
+        self.0.keyring.keep_at(&mailbox.address(), &mailbox.name(), secret).await?;
+        self.again(&mailbox.address());
+        Ok(())
+    }
+
+    /// Has a mailbox that is not reached tried again now.
+    pub(crate) fn again(&self, address: &str) {
+        if let Some(running) = self.running().get(address) {
+            running.again.notify_one();
+        }
+    }
+
+    /// Looks whether a mailbox can be read now, with this secret or the one that is at hand.
+    pub(crate) async fn try_out(&self, mailbox: &Mailbox, secret: Option<&Secret>) -> Result<(), Problem> {
+        match mailbox {
+            Mailbox::Maildir { directory } => maildir::test(directory.path()).await,
+            Mailbox::Imap(imap) => match secret {
+                Some(secret) => imap::test(&self.0, imap, secret).await,
+                None => imap::test(&self.0, imap, &secrets::find(&self.0, imap, &mailbox.address()).await?).await,
+            },
+        }
     }
 
     /// The mailbox whose item has this id.
@@ -81,13 +141,19 @@ impl Mailboxes {
         self.halt(&address).await;
         let removed = Record::MailboxRemoved { address: address.clone() };
         self.0.engine.write(move |_, _| Ok(vec![removed])).await?;
+        if let Mailbox::Imap(imap) = mailbox
+            && imap.secret == SecretSource::Keyring
+            && let Err(problem) = self.0.keyring.forget_at(&address).await
+        {
+            tracing::warn!(kind = problem.kind(), "the password of a mailbox stays in the keyring");
+        }
         self.0.engine.journal().unmark(address).await.map_err(|error| journal_problem(&error))
     }
 
     /// Ends all tasks.
     pub(crate) fn stop(&self) {
-        for task in std::mem::take(&mut *self.running()).into_values() {
-            task.abort();
+        for running in std::mem::take(&mut *self.running()).into_values() {
+            running.task.abort();
         }
     }
 
@@ -100,34 +166,32 @@ impl Mailboxes {
     }
 
     fn start(&self, mailbox: Mailbox) {
-        let (tools, address) = (Arc::clone(&self.0), mailbox.address());
+        let (tools, address, again) = (Arc::clone(&self.0), mailbox.address(), Arc::new(Notify::new()));
+        let (own, wanted) = (address.clone(), Arc::clone(&again));
         let task = tokio::spawn(async move {
             match mailbox {
-                Mailbox::Maildir { directory } => maildir::keep(&tools, directory.path(), mailbox_address(&directory)).await,
+                Mailbox::Maildir { directory } => maildir::keep(&tools, directory.path(), own).await,
+                Mailbox::Imap(imap) => imap::keep(&tools, *imap, own, wanted, tools.moves()).await,
             }
         });
-        if let Some(before) = self.running().insert(address, task) {
-            before.abort();
+        if let Some(before) = self.running().insert(address, Running { task, again }) {
+            before.task.abort();
         }
     }
 
     /// Ends the task of a mailbox, and waits until nothing of it is under way.
     async fn halt(&self, address: &str) {
-        let task = self.running().remove(address);
-        if let Some(task) = task {
+        let running = self.running().remove(address);
+        if let Some(Running { task, .. }) = running {
             task.abort();
             // It was ended: that is no failure.
             drop(task.await);
         }
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, JoinHandle<()>>> {
+    fn running(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Running>> {
         self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn mailbox_address(directory: &obnova_core::Place) -> String {
-    Mailbox::Maildir { directory: directory.clone() }.address()
 }
 
 /// The Maildir where most programs deliver to that deliver to one, if it is there. It needs no server and no password. Blocks.
@@ -138,11 +202,8 @@ pub(crate) fn usual() -> Option<Mailbox> {
         .then(|| Mailbox::Maildir { directory: obnova_core::Place::new(obnova_core::Scheme::File, &directory) })
 }
 
-/// Looks whether a mailbox can be read now.
-async fn test(mailbox: &Mailbox) -> Result<(), Problem> {
-    match mailbox {
-        Mailbox::Maildir { directory } => maildir::test(directory.path()).await,
-    }
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    spawn_blocking(work).await.map_err(|error| Problem::Internal { detail: error.to_string() })
 }
 
 /// What became of a mail.
@@ -175,6 +236,27 @@ pub(crate) async fn judge(engine: &Engine, servers: &Arc<[String]>, facts: Facts
 }
 
 impl Tools {
+    /// Tells of jumps of the clock. One task for all mailboxes waits for them, from the first on that wants to know.
+    fn moves(&self) -> watch::Receiver<u64> {
+        let tell = || {
+            let sender = watch::Sender::new(0);
+            match self.clock.another() {
+                Ok(clock) => {
+                    let told = sender.clone();
+                    tokio::spawn(async move {
+                        loop {
+                            clock.sleep(None).await;
+                            told.send_modify(|jumps| *jumps += 1);
+                        }
+                    });
+                }
+                Err(error) => tracing::warn!(%error, "mailboxes are not told that the computer has slept"),
+            }
+            sender
+        };
+        self.moved.get_or_init(tell).subscribe()
+    }
+
     async fn take(&self, facts: Facts) -> Result<Taken, Problem> {
         let digest = facts.digest;
         judge(&self.engine, &self.servers, facts).await?;

@@ -6,6 +6,7 @@ mod changes;
 mod corpus;
 mod genuine;
 mod honest;
+mod imap;
 mod maildir;
 mod story;
 mod verbs;

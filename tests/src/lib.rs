@@ -12,6 +12,7 @@ pub mod card;
 pub mod fixture;
 pub mod letter;
 pub mod news;
+pub mod post;
 pub mod scene;
 pub mod system;
 pub mod terminal;

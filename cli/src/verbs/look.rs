@@ -144,6 +144,7 @@ pub(crate) fn command(session: &Session<'_>, item: &ItemView) -> Option<String> 
     match next.action.as_deref().unwrap_or(&next.what) {
         "renew" => Some(session.text.say("cli-command-renew", &args)),
         "resume" | "answer" => Some(session.text.say("cli-command-resume", &args)),
+        "sign-in" => Some(session.text.say("cli-command-sign-in", &args)),
         "unblock" => Some(session.text.say("cli-command-unblock", &args)),
         "unlock" => {
             let path = shell_word(&session.text.place(item.place.as_deref()?));

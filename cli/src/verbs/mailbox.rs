@@ -1,9 +1,10 @@
 //! `mail add`, `list`, `test` and `remove`: which mailboxes are read. Reading a mail from a file is `mail`'s.
 
 use std::ffi::OsStr;
+use std::path::Path;
 
-use obnova_api::ItemView;
 use obnova_api::dict::Dictionary;
+use obnova_api::{ItemView, MailboxOptions};
 use zbus::zvariant::Value;
 
 use crate::agent::Registered;
@@ -14,11 +15,11 @@ use crate::verbs::look::items_table;
 use crate::{find, place};
 
 /// Has a mailbox read, and shows it.
-pub(crate) async fn add(session: &mut Session<'_>, mailbox: &OsStr) -> Result<Ending, Failure> {
+pub(crate) async fn add(session: &mut Session<'_>, mailbox: &OsStr, options: &MailboxOptions) -> Result<Ending, Failure> {
     let written = place::mailbox(mailbox, &std::env::current_dir()?);
     let agent = Registered::at_hand(session).await?;
     let manager = session.door.manager.clone();
-    let body = (written,);
+    let body = (written, options);
     let added = tokio::select! {
         added = manager.inner().call_method("AddMailbox", &body) => Some(added),
         () = &mut session.interrupted => None,
@@ -55,6 +56,11 @@ pub(crate) async fn remove(session: &mut Session<'_>, id: &str) -> Result<Ending
     let item = find::mailbox(session, Some(id)).await?;
     session.door.manager.unwatch(&item.id).await.map_err(|error| Failure::from(error).of(&item.name))?;
     told(session, &item, "cli-mailbox-removed")
+}
+
+/// The absolute path of a file that the daemon is to read.
+pub(crate) fn file(path: &Path) -> Result<String, Failure> {
+    place::target(path, &std::env::current_dir()?)
 }
 
 fn told(session: &mut Session<'_>, item: &ItemView, done: &str) -> Result<Ending, Failure> {

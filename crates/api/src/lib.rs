@@ -11,8 +11,9 @@ mod view;
 pub use error::{ERROR_PREFIX, Error, Result};
 pub use proxy::{AgentProxy, ChangedStream, JobProxy, ManagerProxy, NoticedStream, RemovedStream};
 pub use view::{
-    AgentOptions, CardView, CertificateView, CheckView, ItemView, JobView, LetterView, Level, LogView, NextStepView, Options,
-    ProblemView, ProgrammeView, QuestionView, ReasonView, RevocationView, RulesView, SpotView, StatusView, StepView,
+    AgentOptions, CardView, CertificateView, CheckView, ItemView, JobView, LetterView, Level, LogView, MailboxOptions,
+    NextStepView, Options, ProblemView, ProgrammeView, QuestionView, ReasonView, RevocationView, RulesView, SpotView,
+    StatusView, StepView,
 };
 
 /// The well-known bus name of the daemon, on the session bus (user scope) or the system bus (system scope).

@@ -8,7 +8,9 @@ use zbus::zvariant::{OwnedFd, OwnedObjectPath};
 
 use crate::dict::Dictionary;
 use crate::error::Error;
-use crate::view::{AgentOptions, CheckView, ItemView, LetterView, LogView, Options, ProgrammeView, QuestionView, StatusView};
+use crate::view::{
+    AgentOptions, CheckView, ItemView, LetterView, LogView, MailboxOptions, Options, ProgrammeView, QuestionView, StatusView,
+};
 
 /// `org.obnova.Manager1`, at [`crate::MANAGER_PATH`].
 #[zbus::proxy(interface = "org.obnova.Manager1", default_service = "org.obnova.Daemon1", default_path = "/org/obnova")]
@@ -83,9 +85,10 @@ pub trait Manager {
     #[zbus(allow_interactive_auth)]
     fn read_mail(&self, name: &str, mail: OwnedFd) -> Result<Vec<LetterView>, Error>;
 
-    /// Has a mailbox (`maildir:/PATH`) read from now on, if it can be read; the id of its item. `Unwatch` takes it back.
+    /// Has a mailbox (`maildir:/PATH`, `imaps://USER@HOST`, or `imap://USER@HOST` for STARTTLS) read from now on, if it can be read; the id
+    /// of its item. `Unwatch` takes it back.
     #[zbus(allow_interactive_auth)]
-    fn add_mailbox(&self, mailbox: &str) -> Result<String, Error>;
+    fn add_mailbox(&self, mailbox: &str, options: &MailboxOptions) -> Result<String, Error>;
 
     /// What a mail would be by this programme, with no regard to certificates: nothing is written down. `file` and `name` name
     /// programme and mail in errors.

@@ -481,6 +481,22 @@ dictionary! {
 }
 
 dictionary! {
+    /// How a mailbox on a server is opened, where that is not by a password in the person's keyring.
+    pub struct MailboxOptions {
+        optional {
+            /// `password`, `xoauth2` or `oauthbearer`: with the latter two, the secret is an access token.
+            login: String,
+            /// A shell command whose first line is the secret.
+            command: String,
+            /// The name of systemd's credential that is the secret.
+            credential: String,
+            /// The path of a file (PEM) with those who may have signed the server's certificate.
+            authority: String,
+        }
+    }
+}
+
+dictionary! {
     /// What an agent says of itself when it registers.
     pub struct AgentOptions {
         optional {

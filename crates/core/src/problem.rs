@@ -199,6 +199,20 @@ problems! {
     NoMail { path: String },
     /// The mail is longer than those that are read.
     MailTooLarge { path: String, limit: String },
+    /// The mail server cannot be reached, or has ended the connection.
+    MailUnreachable { host: String, detail: String },
+    /// Whoever answers at the mail server's address does not prove to be it.
+    MailUntrusted { host: String, detail: String },
+    /// The mail server offers no encryption, or somebody on the way takes it away.
+    MailBare { host: String },
+    /// The mail server does not let the person in.
+    MailRefused { host: String, user: String, detail: String },
+    /// That by which one logs in to the mail server is not known.
+    MailSecret { host: String, user: String, detail: String },
+    /// The mail server's answers make no sense.
+    MailAnswer { host: String, detail: String },
+    /// Mailboxes of this kind are not read.
+    MailPop3 {},
     /// The directory is no Maildir: it has no `new` and `cur`.
     NoMaildir { path: String },
     /// A programme has a mistake, at this place in its file.
@@ -300,6 +314,7 @@ impl Problem {
             | Self::AwaitingIssue { .. }
             | Self::AuthorityBusy { .. }
             | Self::AuthorityRefused { .. } => Who::Authority,
+            Self::MailUnreachable { .. } => Who::Obnova,
             _ => Who::You,
         }
     }

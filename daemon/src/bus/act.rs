@@ -47,7 +47,8 @@ impl Desk {
                 self.adopt(id, place.map_err(|error| wrong(error.to_string()))?, requester).await.map(Some)
             }
             "backup" => self.backup(id, options.to.as_deref(), &requester).await.map(|()| None),
-            "test" => self.mailboxes.test(id).await.map(|()| None),
+            "test" => self.test_mailbox(id, &requester).await.map(|()| None),
+            "sign-in" => self.sign_in(id, &requester).await.map(|()| None),
             "unwatch" => self.unwatch(id).await.map(|()| None),
             "unlock" => self.unlock(id, &requester).await.map(|()| None),
             "remember" => self.remember(id, &requester).await.map(|()| None),

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd as Descriptor;
 
 use obnova_api::LetterView;
 use obnova_core::mail::{self, Facts, Letters};
-use obnova_core::{ItemId, Mailbox, Problem, Programme};
+use obnova_core::{Problem, Programme};
 use zbus::zvariant::OwnedFd;
 
 use super::{Desk, views};
@@ -44,13 +44,6 @@ impl Desk {
         let facts = self.facts(name, mail).await?;
         let letter = mail::judge(&facts, &programme, &Letters::default(), &self.mail_servers);
         Ok(letter.iter().map(|letter| views::judged(letter, &letter.by_itself())).collect())
-    }
-
-    /// Has a mailbox read from now on, if it can be; the id of its item.
-    pub(super) async fn add_mailbox(&self, written: &str) -> Result<ItemId, Problem> {
-        let wrong = |reason: String| Problem::InvalidPlace { place: written.to_owned(), reason };
-        let mailbox = Mailbox::local(written).ok_or_else(|| wrong("unknown-scheme".to_owned()))?;
-        self.mailboxes.add(mailbox.map_err(|error| wrong(error.to_string()))?).await
     }
 
     async fn facts(&self, name: &str, mail: OwnedFd) -> Result<Facts, Problem> {

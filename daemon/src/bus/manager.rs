@@ -3,8 +3,8 @@
 use chrono::DateTime;
 use obnova_api::dict::Dictionary;
 use obnova_api::{
-    AgentOptions, CheckView, Error, ItemView, LetterView, LogView, Options, PAGE, ProgrammeView, QuestionView, Result,
-    StatusView,
+    AgentOptions, CheckView, Error, ItemView, LetterView, LogView, MailboxOptions, Options, PAGE, ProgrammeView, QuestionView,
+    Result, StatusView,
 };
 use obnova_core::programme::ProgrammeError;
 use obnova_core::{ItemId, Place, Problem, Programme};
@@ -105,7 +105,8 @@ impl Manager {
             return Err(Error::new("invalid-argument", [("argument", option.to_owned()), ("value", "watch".to_owned())]));
         }
         if place.starts_with("maildir:") {
-            return Ok(vec![self.desk.add_mailbox(place).await.map_err(wire)?.to_string()]);
+            let none = MailboxOptions::default();
+            return Ok(vec![self.desk.add_mailbox(place, &none, &requester).await.map_err(wire)?.to_string()]);
         }
         let place = Place::parse(place)
             .map_err(|error| wire(Problem::InvalidPlace { place: place.to_owned(), reason: error.to_string() }))?;
@@ -163,9 +164,9 @@ impl Manager {
         self.desk.read_mail(name, mail).await.map_err(wire)
     }
 
-    async fn add_mailbox(&self, mailbox: &str, #[zbus(header)] header: Header<'_>) -> Result<String> {
-        self.desk.admit(&header, Right::Configure).await?;
-        Ok(self.desk.add_mailbox(mailbox).await.map_err(wire)?.to_string())
+    async fn add_mailbox(&self, mailbox: &str, options: MailboxOptions, #[zbus(header)] header: Header<'_>) -> Result<String> {
+        let requester = self.desk.admit(&header, Right::Configure).await?;
+        Ok(self.desk.add_mailbox(mailbox, &options, &requester).await.map_err(wire)?.to_string())
     }
 
     async fn judge_mail(

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use obnova_core::Problem;
 use obnova_core::certificate::KeyAlgorithm;
 use obnova_core::mail::Facts;
+use obnova_core::mailbox::{Login as MailLogin, Security};
 use obnova_core::revocation::Why;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,12 @@ pub enum Errand {
     Fetch {
         /// What.
         source: Source,
+    },
+    /// Reads a mailbox as long as the connection lasts. What opens it follows in a frame. Answers: [`Report::News`], the last of which is
+    /// [`News::Over`].
+    Keep {
+        /// Which.
+        post: Box<Post>,
     },
     /// Finds out about mails until the daemon hangs up. For each, a frame with the time at which it came, as JSON, and one with its
     /// bytes follow; answer to each: [`Report::Read`].
@@ -53,6 +60,8 @@ pub enum Report {
     Fetched(Result<Bytes, Why>),
     /// What there is to know about a mail, or why there is nothing.
     Read(Result<Box<Facts>, Unread>),
+    /// What there is to tell of a mailbox.
+    News(News),
     /// The errand was not understood: programs of different versions.
     Refused(String),
 }
@@ -133,6 +142,101 @@ pub enum Within {
     Network,
     /// To this machine, too.
     Machine,
+}
+
+/// A mailbox to be read, and what is known of it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Post {
+    /// Where it is.
+    pub server: Server,
+    /// How far its folders were read.
+    pub marks: BTreeMap<String, FolderMark>,
+    /// What came before is not read.
+    pub since: DateTime<Utc>,
+    /// Who is asked about signatures.
+    pub names: Names,
+    /// Mails (folder, unique number) that are not read, because a courier has failed on them.
+    pub passed: Vec<(String, u32)>,
+}
+
+/// A mail server, and how one logs in.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Who logs in.
+    pub user: String,
+    /// Its name, which its certificate must bear.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// When the encryption begins.
+    pub security: Security,
+    /// How one logs in.
+    pub login: MailLogin,
+    /// Who may have signed its certificate (PEM); `None`: whom the system trusts.
+    pub anchors: Option<Bytes>,
+}
+
+impl Server {
+    /// Host and port, as the person is told them.
+    pub fn name(&self) -> String {
+        if self.host.contains(':') { format!("[{}]:{}", self.host, self.port) } else { format!("{}:{}", self.host, self.port) }
+    }
+}
+
+/// How far a folder was read (RFC 3501 section 2.3.1.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FolderMark {
+    /// `UIDVALIDITY`: with another one, all numbers mean other mails.
+    pub validity: u32,
+    /// The lowest unique number that was not read; 0: none was.
+    pub next: u32,
+    /// `HIGHESTMODSEQ` (RFC 7162), where the server counts changes.
+    pub modseq: Option<u64>,
+    /// Mails that are to be read again: a server could not be asked about them.
+    pub again: Vec<Again>,
+}
+
+/// A mail that is to be read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Again {
+    /// Its unique number.
+    pub uid: u32,
+    /// How often it was read.
+    pub tries: u8,
+}
+
+/// What there is to tell of a mailbox.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum News {
+    /// It is open.
+    Connected {
+        /// The server tells by itself what comes.
+        pushes: bool,
+    },
+    /// A mail is about to be looked into.
+    Begun {
+        /// Its folder.
+        folder: String,
+        /// Its unique number.
+        uid: u32,
+    },
+    /// What there is to know about it.
+    Mail {
+        /// That.
+        facts: Box<Facts>,
+    },
+    /// A folder was read so far.
+    Mark {
+        /// The folder.
+        folder: String,
+        /// How far.
+        mark: FolderMark,
+    },
+    /// The connection has ended.
+    Over(Problem),
 }
 
 /// Who is asked what stands under a name.

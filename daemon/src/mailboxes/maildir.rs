@@ -15,11 +15,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use obnova_core::mailbox::Standing;
 use obnova_core::{Fingerprint, Problem};
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::doorbell::{Doorbell, Rings};
-use super::{Taken, Tools};
+use super::{Taken, Tools, blocking};
 use crate::courier::Reader;
 use crate::journal::{MOST_MARKS, Mark};
 use crate::mail::LONGEST;
@@ -334,10 +333,6 @@ fn content(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     file.take(LONGEST as u64 + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() <= LONGEST).then_some(bytes))
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
-    spawn_blocking(work).await.map_err(|error| Problem::Internal { detail: error.to_string() })
 }
 
 #[cfg(test)]

@@ -8,10 +8,20 @@ use syn::visit::{self, Visit};
 const ROOMS: &[&str] = &["daemon/src/mail", "daemon/src/network", "daemon/src/bin/obnova-courier"];
 
 /// Crates that speak with strangers or read what they send.
-const LIBRARIES: &[&str] = &["reqwest", "rustls", "mail_auth", "mail_parser", "hickory_resolver"];
+const LIBRARIES: &[&str] = &[
+    "reqwest",
+    "rustls",
+    "mail_auth",
+    "mail_parser",
+    "hickory_resolver",
+    "async_imap",
+    "tokio_rustls",
+    "rustls_platform_verifier",
+];
 
 /// What in those rooms does the work.
-const WORK: &[[&str; 2]] = &[["mail", "read"], ["mail", "Resolver"], ["network", "ask"], ["network", "fetch"]];
+const WORK: &[[&str; 2]] =
+    &[["mail", "read"], ["mail", "Resolver"], ["mail", "imap"], ["network", "ask"], ["network", "fetch"]];
 
 #[test]
 fn the_daemon_leaves_strangers_to_the_courier() {
@@ -29,6 +39,8 @@ fn each_way_to_a_stranger_is_seen() {
         "fn f() { rustls::ClientConfig::builder(); }",
         "use crate::mail::{LONGEST, read};",
         "use crate::mail::Resolver;",
+        "use crate::mail::imap;",
+        "use async_imap::Session;",
         "async fn f() { crate::network::ask(call).await; }",
         "async fn f() { crate::network::fetch(source).await; }",
     ] {

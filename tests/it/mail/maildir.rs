@@ -5,7 +5,7 @@ use std::fs::{self, File, FileTimes};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use obnova_api::ItemView;
+use obnova_api::{ItemView, MailboxOptions};
 use obnova_core::Mailbox;
 use obnova_tests::eventually;
 use obnova_tests::letter::Mail;
@@ -46,17 +46,17 @@ fn deliver_before(root: &Path, name: &str, mail: &Mail, days: u64) {
 }
 
 /// How many letters were written down.
-async fn letters(daemon: &Inside) -> usize {
+pub(super) async fn letters(daemon: &Inside) -> usize {
     log(daemon).await.iter().filter(|event| *event == "letter-came").count()
 }
 
-async fn came(daemon: &Inside, count: usize) {
+pub(super) async fn came(daemon: &Inside, count: usize) {
     eventually(&format!("{count} letters"), async || (letters(daemon).await >= count).then_some(())).await;
     assert_eq!(letters(daemon).await, count);
 }
 
 /// The one mailbox, once it is in this state.
-async fn mailbox(daemon: &Inside, state: &str) -> ItemView {
+pub(super) async fn mailbox(daemon: &Inside, state: &str) -> ItemView {
     eventually(&format!("a mailbox that is {state}"), async || {
         daemon.items().await.into_iter().find(|item| item.kind == "mailbox" && item.state == state)
     })
@@ -86,7 +86,7 @@ async fn an_invitation_that_is_delivered_is_told_and_nothing_is_changed() {
     let (root, clock) = (maildir(&scratch), clock());
     let daemon = house(&scratch, &clock).await;
     daemon.watch(&pem(scratch.path(), "Anna", 60).1).await;
-    let id = daemon.manager.add_mailbox(&address(&root)).await.expect("added");
+    let id = daemon.manager.add_mailbox(&address(&root), &MailboxOptions::default()).await.expect("added");
     let item = mailbox(&daemon, "connected").await;
     assert_eq!((item.id.as_str(), item.level.as_str(), item.next_step), (id.as_str(), "ok", None));
     assert_eq!((item.name, item.place), (root.display().to_string(), Some(address(&root))));
@@ -112,7 +112,7 @@ async fn no_mail_is_lost_or_read_twice() {
     let scratch = TempDir::new().expect("a directory");
     let (root, clock) = (maildir(&scratch), clock());
     let daemon = house(&scratch, &clock).await;
-    daemon.manager.add_mailbox(&address(&root)).await.expect("added");
+    daemon.manager.add_mailbox(&address(&root), &MailboxOptions::default()).await.expect("added");
     mailbox(&daemon, "connected").await;
     let first = deliver(&root, "1.M1.host", &signed(&daemon, 1));
     came(&daemon, 1).await;
@@ -148,7 +148,7 @@ async fn a_link_and_a_file_that_is_copied_in_come_whole() {
     let scratch = TempDir::new().expect("a directory");
     let root = maildir(&scratch);
     let daemon = house(&scratch, &clock()).await;
-    daemon.manager.add_mailbox(&address(&root)).await.expect("added");
+    daemon.manager.add_mailbox(&address(&root), &MailboxOptions::default()).await.expect("added");
     mailbox(&daemon, "connected").await;
     let tmp = root.join("tmp/1.M1.host");
     fs::write(&tmp, signed(&daemon, 1).bytes()).expect("written");
@@ -167,7 +167,7 @@ async fn at_first_only_what_is_recent_is_read() {
     let daemon = house(&scratch, &clock()).await;
     deliver_before(&root, "1.M1.host", &unsigned(&daemon, 1), 61);
     deliver_before(&root, "2.M2.host", &unsigned(&daemon, 2), 59);
-    daemon.manager.add_mailbox(&address(&root)).await.expect("added");
+    daemon.manager.add_mailbox(&address(&root), &MailboxOptions::default()).await.expect("added");
     came(&daemon, 1).await;
     deliver(&root, "3.M3.host", &signed(&daemon, 3));
     came(&daemon, 2).await;
@@ -179,7 +179,7 @@ async fn what_filters_take_for_junk_is_read_too() {
     let scratch = TempDir::new().expect("a directory");
     let root = maildir(&scratch);
     let daemon = house(&scratch, &clock()).await;
-    daemon.manager.add_mailbox(&address(&root)).await.expect("added");
+    daemon.manager.add_mailbox(&address(&root), &MailboxOptions::default()).await.expect("added");
     mailbox(&daemon, "connected").await;
     // The folder comes into being with its first mail.
     for folder in ["tmp", "new", "cur"] {
@@ -198,7 +198,7 @@ async fn a_maildir_that_goes_and_comes_is_said_and_read_on() {
     let scratch = TempDir::new().expect("a directory");
     let root = maildir(&scratch);
     let daemon = house(&scratch, &clock()).await;
-    daemon.manager.add_mailbox(&address(&root)).await.expect("added");
+    daemon.manager.add_mailbox(&address(&root), &MailboxOptions::default()).await.expect("added");
     mailbox(&daemon, "connected").await;
     let away = scratch.path().join("away");
     fs::rename(&root, &away).expect("renamed");
@@ -224,14 +224,14 @@ async fn what_is_no_mailbox_is_refused_and_one_that_is_removed_is_forgotten() {
         ("maildir:/nonexistent/Maildir", "place-missing"),
         (&address(&root.join("new")), "no-maildir"),
     ] {
-        let refused = daemon.manager.add_mailbox(written).await.expect_err("no mailbox");
+        let refused = daemon.manager.add_mailbox(written, &MailboxOptions::default()).await.expect_err("no mailbox");
         let obnova_api::Error::Problem(problem) = refused else { panic!("{refused:?}") };
         assert_eq!(problem.kind, kind, "{written}");
     }
     assert_eq!(daemon.items().await, []);
 
-    let id = daemon.manager.add_mailbox(&address(&root)).await.expect("added");
-    assert_eq!(daemon.manager.add_mailbox(&address(&root)).await.expect("added again"), id);
+    let id = daemon.manager.add_mailbox(&address(&root), &MailboxOptions::default()).await.expect("added");
+    assert_eq!(daemon.manager.add_mailbox(&address(&root), &MailboxOptions::default()).await.expect("added again"), id);
     mailbox(&daemon, "connected").await;
     daemon.act(&id, "test").await;
     let checks = daemon.manager.doctor(&id).await.expect("looked at");
@@ -243,7 +243,7 @@ async fn what_is_no_mailbox_is_refused_and_one_that_is_removed_is_forgotten() {
     let events = log(&daemon).await;
     assert_eq!(events.last().map(String::as_str), Some("mailbox-removed"));
     // Read anew, its letters are those that were known.
-    daemon.manager.add_mailbox(&address(&root)).await.expect("added");
+    daemon.manager.add_mailbox(&address(&root), &MailboxOptions::default()).await.expect("added");
     deliver(&root, "2.M2.host", &signed(&daemon, 2));
     came(&daemon, 2).await;
     daemon.stop().await;
@@ -262,7 +262,7 @@ async fn what_is_no_mail_or_too_long_keeps_no_other_from_being_read() {
     std::os::unix::fs::symlink("/etc/hostname", root.join("new/4.link.host")).expect("made");
     fs::create_dir(root.join("new/5.directory.host")).expect("made");
     deliver(&root, "6.M6.host", &signed(&daemon, 1));
-    daemon.manager.add_mailbox(&address(&root)).await.expect("added");
+    daemon.manager.add_mailbox(&address(&root), &MailboxOptions::default()).await.expect("added");
     came(&daemon, 1).await;
     mailbox(&daemon, "connected").await;
     daemon.stop().await;

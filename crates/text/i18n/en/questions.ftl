@@ -157,6 +157,7 @@ question-hand-step-yes = Done
 
 use-open-old = to open the old file
 use-protect-new = to protect the new file
+use-sign-in = to log in to the mail server
 use-try = to try its key
 use-keep = to be kept in your keyring, from which Obnova takes it from now on
 use-make-keys = to make the new keys

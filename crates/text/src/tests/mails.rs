@@ -2,6 +2,13 @@
 
 pub(super) const PROBLEMS: &[(&str, &[&str])] = &[
     ("no-mail", &["path"]),
+    ("mail-unreachable", &["detail", "host"]),
+    ("mail-untrusted", &["detail", "host"]),
+    ("mail-bare", &["host"]),
+    ("mail-refused", &["detail", "host", "user"]),
+    ("mail-secret", &["detail", "host", "user"]),
+    ("mail-answer", &["detail", "host"]),
+    ("mail-pop3", &[]),
     ("no-maildir", &["path"]),
     ("no-mailbox", &[]),
     ("several-mailboxes", &["ids"]),

@@ -6,10 +6,15 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
+use obnova_secret::WipingAllocator;
 use obnovad::companions::{self, MAX_FRAME};
-use obnovad::courier::protocol::{Errand, Report};
-use obnovad::mail::{self, Resolver};
+use obnovad::courier::protocol::{Errand, News, Report};
+use obnovad::mail::{self, Resolver, imap};
 use obnovad::network;
+
+/// The libraries for mail servers copy passwords to the heap; this leaves none behind.
+#[global_allocator]
+static ALLOCATOR: WipingAllocator = WipingAllocator;
 
 #[expect(clippy::print_stderr, reason = "whoever started this sees else only that it ended")]
 fn main() -> ExitCode {
@@ -46,6 +51,13 @@ fn run(errand: Errand, socket: &mut UnixStream) -> io::Result<Option<Report>> {
             Some(Report::Answered(runtime.block_on(network::ask(call, sign))))
         }
         Errand::Fetch { source } => Some(Report::Fetched(runtime.block_on(network::fetch(source)).map(Into::into))),
+        Errand::Keep { post } => {
+            let secret = companions::receive_secret(socket).map_err(io::Error::other)?;
+            let told = socket.try_clone()?;
+            let tell = move |news: News| tell(&mut &told, &Report::News(news));
+            let problem = runtime.block_on(imap::keep(*post, secret, tell));
+            Some(Report::News(News::Over(problem)))
+        }
         Errand::Read { names } => {
             let resolver = Resolver::new(names);
             while let Some(arrived) = next(socket)? {

@@ -13,11 +13,11 @@ mod revocation;
 mod seal;
 mod tokens;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use obnova_secret::{CAPACITY, Secret, SecretError, WipingAllocator};
+use obnova_secret::{Secret, SecretError, WipingAllocator};
 use obnovad::companions::{self, MAX_FRAME};
 use obnovad::helper::protocol::{HelperError, Request};
 use serde::Serialize;
@@ -106,11 +106,8 @@ fn read_request(frame: &[u8], socket: &mut UnixStream) -> Result<(Request, Vec<S
 
 /// From the socket straight into locked memory.
 fn read_secret(socket: &mut UnixStream) -> Result<Secret, HelperError> {
-    let refused = |error: io::Error| HelperError::Refused { detail: error.to_string() };
-    let length = companions::receive_length(socket, CAPACITY).map_err(refused)?;
-    let secret = Secret::read_from(socket.take(length as u64)).map_err(|error| match error {
+    companions::receive_secret(socket).map_err(|error| match error {
         SecretError::CannotLock { .. } | SecretError::Memory(_) => HelperError::Memory { detail: error.to_string() },
         SecretError::TooLong { .. } | SecretError::Io(_) => HelperError::Refused { detail: error.to_string() },
-    })?;
-    if secret.expose().len() == length { Ok(secret) } else { Err(refused(io::ErrorKind::UnexpectedEof.into())) }
+    })
 }
