@@ -274,6 +274,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn only_the_addresses_of_somebody_trusted_lead_into_the_house() {
+        let courier = Courier::at("/bin/false", crate::courier::protocol::Names::System);
+        let within = |local, reach| Examiner::new(Helper::at("/bin/false"), courier.clone(), local).within(reach);
+        for reach in [Reach::Nothing, Reach::Part, Reach::Root] {
+            assert_eq!(within(false, reach), Within::Internet, "{reach:?}");
+        }
+        assert_eq!(within(false, Reach::Anchor), Within::Network);
+        assert_eq!(within(true, Reach::Nothing), Within::Machine);
+    }
+
+    #[test]
     fn a_short_request_stands_in_the_address() {
         let address = by_get("http://ocsp.example/", &[0xfb, 0xff, 0xfe, 0xfb]);
         assert_eq!(address.as_deref(), Some("http://ocsp.example/%2B%2F%2F%2B%2Bw%3D%3D"));
