@@ -5,7 +5,7 @@ use std::error::Error as _;
 use chrono::{DateTime, Utc};
 use obnova_core::Problem;
 use obnova_core::certificate::KeyAlgorithm;
-use obnova_core::programme::{Page, Remote};
+use obnova_core::programme::{Correspondence, Page, Remote};
 
 pub mod answers;
 pub(crate) mod est;
@@ -16,6 +16,7 @@ pub mod signed_request;
 pub mod simulated;
 
 use crate::courier::Courier;
+use crate::outgoing::Outgoing;
 use crate::shares::{self, Whose};
 use simulated::{Refusal, Rules, Simulated};
 
@@ -38,6 +39,13 @@ pub(crate) enum Issuer<'run> {
         remote: Remote,
         /// Who goes there.
         courier: &'run Courier,
+    },
+    /// One that takes signed mails. They are sent by [`Ground::send_mail`](crate::runner), for which the person's password is needed.
+    ByMail {
+        /// It.
+        letter: Correspondence,
+        /// The person's mail server.
+        outgoing: Option<Outgoing>,
     },
     /// One at whose page the person renews.
     Person {
@@ -74,7 +82,7 @@ impl Failed {
         Self { problem, may_have_arrived: false }
     }
 
-    fn maybe(problem: Problem) -> Self {
+    pub(crate) fn maybe(problem: Problem) -> Self {
         Self { problem, may_have_arrived: true }
     }
 
@@ -116,14 +124,14 @@ impl Issuer<'_> {
         match self {
             Self::Oneself | Self::Person { .. } | Self::Simulated { .. } => true,
             Self::SignedRequest { remote, .. } => remote.orders.is_some(),
-            Self::Est { .. } => false,
+            Self::Est { .. } | Self::ByMail { .. } => false,
         }
     }
 
     /// Sends the requests, all or none.
     pub(crate) async fn submit(&self, messages: &[&[u8]]) -> Result<Submitted, Failed> {
         match self {
-            Self::Oneself | Self::Person { .. } | Self::Est { .. } => Err(Failed::before(nobody())),
+            Self::Oneself | Self::Person { .. } | Self::Est { .. } | Self::ByMail { .. } => Err(Failed::before(nobody())),
             Self::Simulated { authority, rules, now } => {
                 let order = theirs(authority.submit(messages, *rules, *now)).await.map_err(Failed::maybe)?;
                 Ok(Submitted { order, issued: Vec::new() })
@@ -143,6 +151,7 @@ impl Issuer<'_> {
                 shares::spent(Whose::Authority, https::order_of(courier, remote, messages)).await
             }
             Self::Est { remote, .. } => est::may_resend(remote).map(|()| None),
+            Self::ByMail { letter, .. } => Err(Problem::MaybeSent { host: letter.to.as_str().to_owned() }),
         }
     }
 
@@ -150,6 +159,9 @@ impl Issuer<'_> {
     pub(crate) async fn progress(&self, order: &str) -> Result<Progress, Problem> {
         match self {
             Self::Oneself | Self::Person { .. } | Self::Est { .. } => Err(nobody()),
+            Self::ByMail { letter, .. } => {
+                Ok(Progress::Waits(Problem::AwaitingMail { address: letter.to.as_str().to_owned() }))
+            }
             Self::Simulated { authority, .. } => Ok(if theirs(authority.issued(order)).await? {
                 Progress::Issued(Vec::new())
             } else {
@@ -167,7 +179,7 @@ impl Issuer<'_> {
             // EST hands them over when it is asked.
             Self::Oneself | Self::Person { .. } | Self::Est { .. } => Err(nobody()),
             Self::Simulated { authority, .. } => theirs(authority.fetch(order)).await,
-            Self::SignedRequest { .. } => match self.progress(order).await? {
+            Self::SignedRequest { .. } | Self::ByMail { .. } => match self.progress(order).await? {
                 Progress::Issued(certificates) => Ok(certificates),
                 Progress::Waits(problem) => Err(problem),
             },
@@ -178,7 +190,9 @@ impl Issuer<'_> {
     pub(crate) async fn links(&self) -> Result<Vec<Vec<u8>>, Problem> {
         match self {
             Self::Est { remote, courier } => shares::spent(Whose::Authority, est::links(courier, remote)).await,
-            Self::Oneself | Self::Person { .. } | Self::Simulated { .. } | Self::SignedRequest { .. } => Ok(Vec::new()),
+            Self::Oneself | Self::Person { .. } | Self::Simulated { .. } | Self::SignedRequest { .. } | Self::ByMail { .. } => {
+                Ok(Vec::new())
+            }
         }
     }
 
@@ -186,7 +200,10 @@ impl Issuer<'_> {
     pub(crate) async fn suits(&self, key: KeyAlgorithm) -> Result<(), Problem> {
         match self {
             Self::Est { remote, courier } => shares::spent(Whose::Authority, est::suits(courier, remote, key)).await,
-            Self::Oneself | Self::Person { .. } | Self::Simulated { .. } | Self::SignedRequest { .. } => Ok(()),
+            Self::ByMail { outgoing: None, .. } => Err(Problem::NoMailServer {}),
+            Self::Oneself | Self::Person { .. } | Self::Simulated { .. } | Self::SignedRequest { .. } | Self::ByMail { .. } => {
+                Ok(())
+            }
         }
     }
 
@@ -194,6 +211,7 @@ impl Issuer<'_> {
     pub(crate) async fn trust(&self, certificate: &[u8]) -> Result<Trust, Problem> {
         match self {
             Self::Oneself => Ok(Trust::Issuer(certificate.to_vec())),
+            Self::ByMail { letter, .. } => Ok(Trust::Anchors(letter.anchors.ders().to_vec())),
             Self::Person { page } => {
                 Ok(page.anchors.as_ref().map_or(Trust::Holder, |anchors| Trust::Anchors(anchors.ders().to_vec())))
             }

@@ -111,8 +111,8 @@ pub fn receive(socket: &mut impl Read, longest: usize) -> io::Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// In a companion: the next frame, straight into locked memory.
-pub fn receive_secret(socket: &mut std::os::unix::net::UnixStream) -> Result<Secret, SecretError> {
+/// In a companion: a secret, from the socket straight into locked memory.
+pub fn receive_secret(socket: &mut impl Read) -> Result<Secret, SecretError> {
     let length = receive_length(socket, CAPACITY).map_err(SecretError::Io)?;
     let secret = Secret::read_from(socket.take(length as u64))?;
     if secret.expose().len() == length { Ok(secret) } else { Err(SecretError::Io(io::ErrorKind::UnexpectedEof.into())) }

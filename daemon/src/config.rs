@@ -14,6 +14,7 @@ use toml::Spanned;
 use crate::bus::mailboxes::meant;
 use crate::cards::modules::Module;
 use crate::credentials::Named;
+use crate::outgoing::Outgoing;
 
 /// The annotated default file; a test holds that it names every key and means the defaults.
 pub const DEFAULT: &str = include_str!("../../packaging/obnova.toml");
@@ -33,6 +34,8 @@ pub struct Settings {
     pub mailboxes: Vec<Mailbox>,
     /// How mails are judged.
     pub mail: Mail,
+    /// Through whom the person sends mail.
+    pub outgoing: Option<Outgoing>,
     /// Where the daemon goes by itself.
     pub network: Network,
     /// The level of the log, as a `tracing` filter.
@@ -83,6 +86,7 @@ struct File {
     mailbox: Vec<NamedMailbox>,
     watch: Watch,
     mail: Mail,
+    smtp: Option<Spanned<Outgoing>>,
     network: Network,
     log: Log,
 }
@@ -100,6 +104,8 @@ enum Key {
     MailServers,
     #[serde(rename = "mail.resolver")]
     MailResolver,
+    #[serde(rename = "smtp")]
+    Smtp,
     #[serde(rename = "network.revocation")]
     NetworkRevocation,
     #[serde(rename = "network.local")]
@@ -116,6 +122,7 @@ struct Fragment {
     credentials: Vec<Named>,
     mailboxes: Vec<Mailbox>,
     mail: Mail,
+    outgoing: Option<Outgoing>,
     network: Network,
     log: Option<String>,
     /// With the place of each in the text.
@@ -259,6 +266,9 @@ impl Settings {
         if free(Key::MailResolver) {
             self.mail.resolver = fragment.mail.resolver.or(self.mail.resolver);
         }
+        if free(Key::Smtp) {
+            self.outgoing = fragment.outgoing.or(self.outgoing.take());
+        }
         if free(Key::NetworkRevocation) {
             self.network.revocation = fragment.network.revocation.or(self.network.revocation);
         }
@@ -313,6 +323,11 @@ fn fragment(path: &Path, text: &str) -> Result<Fragment, ConfigError> {
     {
         return Err(mistake(level.span().start, format!("one of {} is expected", levels.join(", "))));
     }
+    if let Some(smtp) = &file.smtp
+        && let Some(wrong) = smtp.get_ref().mistake()
+    {
+        return Err(mistake(smtp.span().start, wrong.to_string()));
+    }
     let servers = file.mail.servers.iter().map(|server| server.to_lowercase()).collect();
     let mail = Mail { servers, ..file.mail };
     let locked = file.locked.into_iter().map(|key| (*key.get_ref(), key.span().start)).collect();
@@ -322,6 +337,7 @@ fn fragment(path: &Path, text: &str) -> Result<Fragment, ConfigError> {
         credentials,
         mailboxes,
         mail,
+        outgoing: file.smtp.map(Spanned::into_inner),
         network: file.network,
         log: file.log.level.map(Spanned::into_inner),
         locked,
@@ -375,6 +391,7 @@ mod tests {
         let all = fragment(Path::new("obnova.toml"), &uncommented).expect("each example is right");
         assert!(all.watch.is_some_and(|places| !places.is_empty()) && all.log.is_some() && !all.locked.is_empty());
         assert!(!all.mail.servers.is_empty() && all.mail.resolver.is_some());
+        assert!(all.outgoing.is_some_and(|outgoing| outgoing.user.is_some()));
         assert!(all.network.revocation.is_some() && all.network.local.is_some());
         assert!(!all.credentials.is_empty() && !all.mailboxes.is_empty());
         assert!(all.modules.first().is_some_and(|module| !module.environment.is_empty()));

@@ -14,11 +14,11 @@ use chrono::{DateTime, Utc};
 use obnova_core::Problem;
 use obnova_core::mail::Facts;
 use obnova_core::revocation::Why;
+use obnova_secret::Secret;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::companions::{Bytes, Companion};
-use obnova_secret::Secret;
-use protocol::{Answer, Call, Errand, Names, News, Post, Report, Source, Unread};
+use protocol::{Answer, Call, Dispatch, Errand, Names, News, Post, Report, Source, Undispatched, Unread};
 
 /// How long the courier has for what is no server's time: to start, and to end.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -78,6 +78,20 @@ impl Courier {
         let fetched = async { report(&mut self.send(&Errand::Fetch { source }).await?, end).await };
         match fetched.await.map_err(|lost| lost.told())? {
             Report::Fetched(fetched) => Ok(fetched.map(|bytes| bytes.0)),
+            other => Err(odd(&other).told()),
+        }
+    }
+
+    /// Sends a mail, once. The password goes from its page to the courier.
+    pub async fn dispatch(&self, dispatch: Dispatch, password: Option<&Secret>) -> Result<Result<(), Undispatched>, Problem> {
+        let end = Instant::now() + Dispatch::DEADLINE + MARGIN;
+        let dispatched = async {
+            let mut courier = self.send(&Errand::Dispatch { dispatch }).await?;
+            timeout(MARGIN, courier.send(password.map_or(&[], Secret::expose))).await.map_err(|_| Lost::Late)??;
+            report(&mut courier, end).await
+        };
+        match dispatched.await.map_err(|lost| lost.told())? {
+            Report::Dispatched(dispatched) => Ok(dispatched),
             other => Err(odd(&other).told()),
         }
     }

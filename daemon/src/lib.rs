@@ -19,6 +19,7 @@ pub mod mail;
 mod mailboxes;
 pub mod network;
 mod opening;
+pub mod outgoing;
 pub mod programmes;
 mod random;
 pub mod rehearsal;
@@ -223,6 +224,7 @@ pub async fn run(parts: Parts, stop: impl Future<Output = ()>) -> Result<(), Run
         helper: parts.helper.clone(),
         courier: parts.courier.clone(),
         examiner: examiner.clone(),
+        outgoing: parts.settings.outgoing.clone(),
         agents: Arc::clone(&agents),
         surveyor: surveyor.clone(),
         clock: parts.clock,

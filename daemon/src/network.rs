@@ -21,8 +21,10 @@ use rustls::{AlertDescription, ClientConfig, RootCertStore, SignatureAlgorithm, 
 use crate::companions::Bytes;
 use crate::courier::protocol::{Answer, Call, Login};
 
+mod dispatch;
 mod fetch;
 
+pub use dispatch::dispatch;
 pub use fetch::fetch;
 
 /// The longest answer in bytes that is read: dozens of certificates.

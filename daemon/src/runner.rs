@@ -25,6 +25,7 @@ use crate::credentials::Credentials;
 use crate::engine::Engine;
 use crate::helper::Helper;
 use crate::keyring::Keyring;
+use crate::outgoing::Outgoing;
 use crate::revocation::Examiner;
 use crate::shares;
 use crate::stores::{self, Surveyor};
@@ -50,6 +51,8 @@ pub struct Tools {
     pub keyring: Keyring,
     /// What opens without a question.
     pub credentials: Credentials,
+    /// The person's mail server, if one is configured.
+    pub outgoing: Option<Outgoing>,
     /// Speaks with authorities in the network.
     pub courier: Courier,
     /// Finds out whether certificates have been revoked; `None`: nobody does.

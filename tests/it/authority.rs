@@ -5,6 +5,7 @@ mod est;
 mod hostile;
 mod killed;
 mod mailed;
+mod posted;
 mod whole;
 
 use std::path::Path;

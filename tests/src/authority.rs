@@ -3,6 +3,7 @@
 
 mod desk;
 mod est;
+pub mod post;
 pub mod register;
 mod wire;
 
@@ -23,6 +24,7 @@ use tempfile::TempDir;
 use crate::twins::{CardAuthority, Use, began, name};
 use crate::{KeyKind, PATIENCE};
 use desk::Desk;
+use post::{PostManner, PostOffice};
 use register::Register;
 
 /// How the authority fails.
@@ -163,6 +165,11 @@ impl StandIn {
     /// Lets go on what it holds back.
     pub fn relents(&self) {
         self.shared.desk().at_once = true;
+    }
+
+    /// A mail server that takes mails for it, and for nobody else.
+    pub fn post_office(&self, manner: PostManner) -> PostOffice {
+        PostOffice::open(&self.shared, &self.tls_anchor, manner)
     }
 
     /// What it mails for its last order: the certificates (CMS without signers), whether anybody could fetch them or not.

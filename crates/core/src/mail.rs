@@ -21,6 +21,7 @@ pub use gate::{Reason, Standing, Why, judge};
 pub use letter::{Content, Letter, Verdict};
 pub use letters::Letters;
 pub(crate) use rules::MailSource;
+pub(crate) use rules::is_address;
 pub use rules::{LetterRule, MailRules, SerialBase};
 
 /// What a mail of an authority is about.

@@ -174,6 +174,14 @@ problems! {
     /// The person renews at the authority's page (`none`: nobody knows where that is) on such a computer: the new certificates
     /// are awaited.
     AtPage { page: String, computer: String },
+    /// The request has been sent to this address; what comes of it comes by mail.
+    AwaitingMail { address: String },
+    /// Requests go by mail, and no mail server is configured.
+    NoMailServer {},
+    /// The person's mail server cannot be reached, or did not take the mail: nothing was sent.
+    MailServer { server: String, detail: String },
+    /// The person's mail server refuses user or password.
+    MailLogin { server: String, user: String },
     /// The authority's server cannot be reached.
     AuthorityUnreachable { host: String, detail: String },
     /// Whoever answers at the authority's address does not prove to be it.
@@ -312,6 +320,7 @@ impl Problem {
             Self::NoProgramme {}
             | Self::NotYetIssued { .. }
             | Self::AwaitingIssue { .. }
+            | Self::AwaitingMail { .. }
             | Self::AuthorityBusy { .. }
             | Self::AuthorityRefused { .. } => Who::Authority,
             Self::MailUnreachable { .. } => Who::Obnova,

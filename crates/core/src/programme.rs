@@ -16,7 +16,9 @@ mod consumer;
 mod hand;
 mod visiting_card;
 
-pub use authority::{Address, Anchors, Authority, Computer, Enrol, Page, Remote, Resend};
+pub use authority::{
+    Address, Anchors, Authority, Computer, Correspondence, Enrol, MailAddress, NoMailAddress, Page, Remote, Resend,
+};
 pub use consumer::Consumer;
 pub use hand::HandStep;
 pub use visiting_card::VisitingCard;
@@ -333,8 +335,11 @@ impl Programme {
         if let Some(mistake) = source.authority.get_ref().mistake() {
             return Err(at(source.authority.span(), &mistake.to_string()));
         }
-        if matches!(source.authority.get_ref(), Authority::Est(_)) && roles.len() > 1 {
-            return Err(at(source.matching.span(), "one `[[match]]` is expected: `est` renews certificates one by one"));
+        if matches!(source.authority.get_ref(), Authority::Est(_) | Authority::SignedMail(_)) && roles.len() > 1 {
+            return Err(at(
+                source.matching.span(),
+                "one `[[match]]` is expected: this protocol renews certificates one by one",
+            ));
         }
         let steps = source.steps.span();
         let plan = Plan::new(source.steps.into_inner()).map_err(|wrong| error(steps.start, wrong.to_string()))?;

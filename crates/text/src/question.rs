@@ -120,7 +120,8 @@ impl Text {
         let path = question.args.as_ref().and_then(|args| args.get("path"));
         let file = path.and_then(|path| Path::new(path).file_name()).map(|name| name.to_string_lossy().into_owned());
         let card = question.args.as_ref().and_then(|args| args.get("card")).map(|card| format!("“{card}”"));
-        let what = file.or(card).unwrap_or_else(|| question.name.clone());
+        let account = question.args.as_ref().and_then(|args| args.get("account")).cloned();
+        let what = account.or(file).or(card).unwrap_or_else(|| question.name.clone());
         if what.is_empty() {
             self.say(key, &[("secret", secret)])
         } else {
@@ -200,6 +201,9 @@ impl Text {
             if given(arg).is_some() {
                 lines.push(self.say(key, &readable));
             }
+        }
+        if given("mail_to").is_some() {
+            lines.push(self.say("question-consent-mails", &readable));
         }
         if given("host").is_some() {
             lines.push(self.say("question-consent-sends", &readable));

@@ -160,6 +160,7 @@ const FAMILIES: &[(&str, &[&str])] = &[
             "look",
             "make-keys",
             "sign-requests",
+            "send-mail",
             "store-certificates",
             "change-pin",
             "unblock",

@@ -39,6 +39,11 @@ pub enum Errand {
         /// Which.
         post: Box<Post>,
     },
+    /// Sends a mail. A frame with the password follows, empty where nobody logs in. Answer: [`Report::Dispatched`].
+    Dispatch {
+        /// What, and through whom.
+        dispatch: Dispatch,
+    },
     /// Finds out about mails until the daemon hangs up. For each, a frame with the time at which it came, as JSON, and one with its
     /// bytes follow; answer to each: [`Report::Read`].
     Read {
@@ -58,6 +63,8 @@ pub enum Report {
     Answered(Result<Answer, Problem>),
     /// What the address leads to, or why there is nothing.
     Fetched(Result<Bytes, Why>),
+    /// The server has taken the mail, or why not.
+    Dispatched(Result<(), Undispatched>),
     /// What there is to know about a mail, or why there is nothing.
     Read(Result<Box<Facts>, Unread>),
     /// What there is to tell of a mailbox.
@@ -237,6 +244,42 @@ pub enum News {
     },
     /// The connection has ended.
     Over(Problem),
+}
+
+/// A mail, and the server that is to take it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dispatch {
+    /// The server's name.
+    pub server: String,
+    /// Its port; `None`: the usual one.
+    pub port: Option<u16>,
+    /// When TLS begins.
+    pub security: Security,
+    /// Who logs in.
+    pub user: Option<String>,
+    /// Certificates (PEM) of whom to trust for the server's own, instead of those that the machine trusts.
+    pub certificates: Option<Bytes>,
+    /// Who sends.
+    pub from: String,
+    /// Who gets it.
+    pub to: String,
+    /// The mail, with its headers.
+    pub mail: Bytes,
+}
+
+impl Dispatch {
+    /// How long sending it may take.
+    pub const DEADLINE: Duration = Duration::from_mins(3);
+}
+
+/// Why a mail was not sent, as far as that is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undispatched {
+    /// As the person is told it.
+    pub problem: Problem,
+    /// Whether the server may have taken it all the same.
+    pub may_have_arrived: bool,
 }
 
 /// Who is asked what stands under a name.

@@ -79,10 +79,14 @@ fn of_http(error: &reqwest::Error) -> Why {
 }
 
 /// The certificates that the machine trusts; none where it has no list of them.
+pub(super) fn machines_certificates() -> impl Iterator<Item = CertificateDer<'static>> {
+    let lists = TRUSTED.iter().filter(|path| Path::new(path).exists()).take(1);
+    lists.filter_map(|path| CertificateDer::pem_file_iter(path).ok()).flatten().flatten()
+}
+
 fn machines_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    let lists = TRUSTED.iter().filter(|path| Path::new(path).exists()).take(1);
-    for certificate in lists.filter_map(|path| CertificateDer::pem_file_iter(path).ok()).flatten().flatten() {
+    for certificate in machines_certificates() {
         // One that cannot be used is one that nobody chains to.
         drop(roots.add(certificate));
     }

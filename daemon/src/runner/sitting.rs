@@ -15,6 +15,7 @@ use super::steps::Ground;
 use super::{Tools, trouble};
 use crate::bus::agents::Requester;
 use crate::helper::HelperError;
+use crate::outgoing::Outgoing;
 
 /// How long a secret is kept at the most.
 pub(crate) const LONGEST: Duration = Duration::from_mins(5);
@@ -30,6 +31,8 @@ pub(super) struct Sitting {
     secret: Option<(usize, Arc<Secret>, Instant)>,
     /// What opens the old key's file of this index; `None` inside: nothing protects it.
     old: Option<(usize, Option<Arc<Secret>>, Instant)>,
+    /// Of the person's mail server; `None` inside: nobody logs in.
+    mail: Option<(Option<Arc<Secret>>, Instant)>,
     /// For a card.
     pub(super) opened: Opened,
     /// A PIN that was handed over has been tried on it.
@@ -38,7 +41,7 @@ pub(super) struct Sitting {
 
 impl Sitting {
     pub(super) fn new(whom: Requester) -> Self {
-        Self { whom, secret: None, old: None, opened: Opened::default(), handed_over: false }
+        Self { whom, secret: None, old: None, mail: None, opened: Opened::default(), handed_over: false }
     }
 
     /// The secret that protects the new key; `None` where none does.
@@ -92,6 +95,38 @@ impl Sitting {
         };
         self.old = Some((member, secret.clone(), Instant::now()));
         Ok(secret)
+    }
+
+    /// The password of the person's mail server, from its file or asked for; `None` where nobody logs in.
+    pub(super) async fn mail_password(
+        &mut self,
+        ground: &Ground<'_>,
+        outgoing: &Outgoing,
+    ) -> Result<Option<Arc<Secret>>, Problem> {
+        if let Some((password, _)) = self.mail.as_ref().filter(|(_, since)| since.elapsed() <= LONGEST) {
+            return Ok(password.clone());
+        }
+        let password = match (&outgoing.user, outgoing.password()?) {
+            (None, _) => None,
+            (Some(_), Some(password)) => Some(Arc::new(password)),
+            (Some(_), None) => {
+                let question = QuestionView {
+                    id: crate::random::hex(8),
+                    secret: Some("password".into()),
+                    uses: Some(vec!["send-mail".to_owned()]),
+                    args: Some([("account".to_owned(), outgoing.account())].into()),
+                    ..ground.matter()
+                };
+                Some(Arc::new(ground.tools.agents.secret(&self.whom, &question).await?))
+            }
+        };
+        self.mail = Some((password.clone(), Instant::now()));
+        Ok(password)
+    }
+
+    /// The mail server has refused it.
+    pub(super) fn forget_mail_password(&mut self) {
+        self.mail = None;
     }
 
     async fn secret_for_new_key(&mut self, ground: &Ground<'_>, rule: &SecretRule) -> Result<Arc<Secret>, Problem> {

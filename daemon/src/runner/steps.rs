@@ -210,6 +210,7 @@ impl Ground<'_> {
             },
             Authority::SignedRequest(remote) => Issuer::SignedRequest { remote, courier: &self.tools.courier },
             Authority::Est(remote) => Issuer::Est { remote, courier: &self.tools.courier },
+            Authority::SignedMail(letter) => Issuer::ByMail { letter, outgoing: self.tools.outgoing.clone() },
             Authority::Web(page) => Issuer::Person { page },
         })
     }

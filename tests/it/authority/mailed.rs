@@ -24,7 +24,7 @@ async fn waiting() -> (StandIn, Scene, Daemon) {
     (stand_in, scene, daemon)
 }
 
-async fn waits_with(scene: &Scene, kind: &str) {
+pub(super) async fn waits_with(scene: &Scene, kind: &str) {
     let waits = |item: &obnova_api::ItemView| {
         item.kind == "renewal" && item.problem.as_ref().is_some_and(|problem| problem.kind == kind)
     };
@@ -32,7 +32,7 @@ async fn waits_with(scene: &Scene, kind: &str) {
 }
 
 /// Has the daemon read a mail with this enclosed.
-async fn mails(scene: &Scene, name: &str, media_type: &str, content: &[u8]) {
+pub(super) async fn mails(scene: &Scene, name: &str, media_type: &str, content: &[u8]) {
     let mail = format!(
         "From: RA <ra@authority.example>\r\nTo: anna@example.org\r\nSubject: Your certificate\r\nDate: Sun, 22 Nov 2026 10:00:00 +0000\r\n\
          Message-ID: <{name}@authority.example>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\
@@ -46,7 +46,7 @@ async fn mails(scene: &Scene, name: &str, media_type: &str, content: &[u8]) {
 }
 
 /// The person's password is all that is still missing.
-async fn finishes(stand_in: &StandIn, scene: &Scene) {
+pub(super) async fn finishes(stand_in: &StandIn, scene: &Scene) {
     waits_with(scene, "no-agent").await;
     scene.obnova_answering("password=geheim\n", &["resume", "Anna Novak", "--wait"]).await.ends(0);
     assert_eq!(stand_in.counted(), Counted { requests: 1, again: stand_in.counted().again, certificates: 1 });

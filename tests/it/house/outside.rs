@@ -20,8 +20,14 @@ const LIBRARIES: &[&str] = &[
 ];
 
 /// What in those rooms does the work.
-const WORK: &[[&str; 2]] =
-    &[["mail", "read"], ["mail", "Resolver"], ["mail", "imap"], ["network", "ask"], ["network", "fetch"]];
+const WORK: &[[&str; 2]] = &[
+    ["mail", "read"],
+    ["mail", "Resolver"],
+    ["mail", "imap"],
+    ["network", "ask"],
+    ["network", "fetch"],
+    ["network", "dispatch"],
+];
 
 #[test]
 fn the_daemon_leaves_strangers_to_the_courier() {

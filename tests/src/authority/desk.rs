@@ -114,18 +114,37 @@ impl Shared {
         let verify = ["cms", "-verify", "-binary", "-inform", "DER", "-in", &whole, "-out", &content, "-signer", &signer];
         openssl(&[&verify[..], &["-CAfile", ca, "-purpose", "any", "-partial_chain"]].concat())?;
         openssl(&["req", "-verify", "-noout", "-inform", "DER", "-in", &content])?;
-        let renews = X509::from_pem(&read(&signer)).expect("a certificate");
-        let pkcs10 = read(&content);
-        let (der, request) = (renews.to_der().expect("DER"), X509Req::from_der(&pkcs10).expect("a request"));
-        if !pkcs10.windows(der.len()).any(|window| window == der) {
-            return Err("it does not name the certificate that it renews".into());
+        fits(read(&content), X509::from_pem(&read(&signer)).expect("a certificate"))
+    }
+
+    /// Takes a mail as it came; whether it is new.
+    pub(super) fn take_mail(&self, mail: &[u8]) -> Result<bool, String> {
+        let sha256 = hex(&hash(MessageDigest::sha256(), mail).expect("a digest"));
+        if self.desk().orders.iter().any(|order| order.sha256 == sha256) {
+            self.desk().counted.again += 1;
+            return Ok(false);
         }
-        let subjects = [request.subject_name(), renews.subject_name()].map(|name| name.to_der().expect("DER"));
-        let keys = [request.public_key(), renews.public_key()].map(|key| key.expect("a key"));
-        if subjects[0] != subjects[1] || keys[0].public_eq(&keys[1]) {
-            return Err("it is for another holder, or for the old key".into());
+        let scratch = tempfile::tempdir_in(self.files.path()).expect("a directory");
+        let at = |name: &str| scratch.path().join(name).to_str().expect("a path").to_owned();
+        let (whole, content, signer, request) = (at("mail"), at("content"), at("signer"), at("request"));
+        std::fs::write(&whole, mail).expect("written");
+        let ca = self.files.path().join("ca.pem");
+        let ca = ca.to_str().expect("a path");
+        let verify = ["cms", "-verify", "-inform", "SMIME", "-in", &whole, "-out", &content, "-signer", &signer];
+        openssl(&[&verify[..], &["-CAfile", ca, "-purpose", "any", "-partial_chain"]].concat())?;
+        let part = String::from_utf8(read(&content)).map_err(|_| "no text")?;
+        let (head, body) = part.split_once("\r\n\r\n").ok_or("no headers")?;
+        if !head.starts_with("Content-Type: application/pkcs10") {
+            return Err("it encloses no request".into());
         }
-        Ok(Wanted { request: pkcs10, renews })
+        let body: String = body.split_ascii_whitespace().collect();
+        std::fs::write(&request, BASE64_STANDARD.decode(body).map_err(|_| "no base64")?).expect("written");
+        openssl(&["req", "-verify", "-noout", "-inform", "DER", "-in", &request])?;
+        let wanted = fits(read(&request), X509::from_pem(&read(&signer)).expect("a certificate"))?;
+        let mut desk = self.desk();
+        desk.counted.requests += 1;
+        desk.orders.push(Order { sha256, requests: vec![wanted], issued: None });
+        Ok(true)
     }
 
     fn show(&self, sha256: &str) -> Answer {
@@ -223,6 +242,20 @@ impl Shared {
         }
         certificate
     }
+}
+
+/// What a request asks for that the key of this certificate has authorised.
+fn fits(pkcs10: Vec<u8>, renews: X509) -> Result<Wanted, String> {
+    let (der, request) = (renews.to_der().expect("DER"), X509Req::from_der(&pkcs10).expect("a request"));
+    if !pkcs10.windows(der.len()).any(|window| window == der) {
+        return Err("it does not name the certificate that it renews".into());
+    }
+    let subjects = [request.subject_name(), renews.subject_name()].map(|name| name.to_der().expect("DER"));
+    let keys = [request.public_key(), renews.public_key()].map(|key| key.expect("a key"));
+    if subjects[0] != subjects[1] || keys[0].public_eq(&keys[1]) {
+        return Err("it is for another holder, or for the old key".into());
+    }
+    Ok(Wanted { request: pkcs10, renews })
 }
 
 fn days(from_now: i64) -> Asn1Time {

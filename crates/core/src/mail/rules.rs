@@ -7,6 +7,7 @@ use toml::Spanned;
 use super::link::Prefix;
 use super::{Kind, gate};
 use crate::certificate::Fingerprint;
+use crate::programme::NoMailAddress;
 
 /// A programme's rules for mails.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,13 +153,15 @@ impl LetterSource {
 
 fn address(written: &Spanned<String>) -> Result<String, Mistake> {
     let text = written.get_ref();
-    let parts = text.split_once('@');
+    if is_address(text) { Ok(text.clone()) } else { Err((written.span().start, NoMailAddress.to_string())) }
+}
+
+/// Whether this is a full address, in lower case.
+pub(crate) fn is_address(text: &str) -> bool {
     let plain =
         |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"@<>,;\"()".contains(&byte));
-    match parts {
-        Some((local, domain)) if plain(local) && is_domain(domain) && *text == text.to_ascii_lowercase() => Ok(text.clone()),
-        _ => Err((written.span().start, "a full address in lower case is expected, as `renewal@example.org`".to_owned())),
-    }
+    let parts = text.split_once('@');
+    parts.is_some_and(|(local, domain)| plain(local) && is_domain(domain)) && *text == text.to_ascii_lowercase()
 }
 
 fn domain(written: &Spanned<String>) -> Result<String, Mistake> {

@@ -32,9 +32,59 @@ pub enum Authority {
     SignedRequest(Remote),
     /// Enrolment over Secure Transport (RFC 7030): the old key logs in by TLS. `url` ends before the operation.
     Est(Remote),
+    /// The same message inside a mail that the old key signs (S/MIME, RFC 8551), sent through the person's mail server. What comes of it
+    /// comes by mail, too.
+    SignedMail(Correspondence),
     /// The person renews at the authority's page, here or on another computer; nothing is spoken with it. What other programs make
     /// meanwhile is noticed where it is watched.
     Web(Page),
+}
+
+/// An authority that takes requests by mail.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Correspondence {
+    /// To whom requests are sent.
+    pub to: MailAddress,
+    /// What the mail's subject is.
+    #[serde(default = "request")]
+    pub subject: String,
+    /// Who must have signed the chain of what it issues.
+    pub anchors: Anchors,
+}
+
+fn request() -> String {
+    "Certificate renewal request".to_owned()
+}
+
+/// A full mail address, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct MailAddress(String);
+
+/// A text that is no such address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a full address in lower case is expected, as `renewal@example.org`")]
+pub struct NoMailAddress;
+
+impl MailAddress {
+    /// The whole of it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What stands behind the `@`.
+    pub fn domain(&self) -> &str {
+        self.0.rsplit('@').next().unwrap_or_default()
+    }
+}
+
+impl TryFrom<String> for MailAddress {
+    type Error = NoMailAddress;
+
+    fn try_from(text: String) -> Result<Self, NoMailAddress> {
+        if crate::mail::is_address(&text) { Ok(Self(text)) } else { Err(NoMailAddress) }
+    }
 }
 
 /// An authority that speaks with people alone.
@@ -130,6 +180,8 @@ pub(super) enum Mistake {
     Orders,
     #[error("`orders` is expected with `signed-request` alone")]
     OrdersOfEst,
+    #[error("`subject` is expected to have 1 to 200 characters of ASCII")]
+    Subject,
     #[error("`enrol` is expected with `est` alone")]
     Enrol,
 }
@@ -152,6 +204,7 @@ impl Authority {
             Self::Simulated { .. } => "simulated",
             Self::SignedRequest(_) => "signed-request",
             Self::Est(_) => "est",
+            Self::SignedMail(_) => "signed-mail",
             Self::Web(_) => "web",
         }
     }
@@ -161,14 +214,14 @@ impl Authority {
         match self {
             Self::SelfSigned { validity_days } => *validity_days,
             Self::Simulated { validity_days, .. } => Some(*validity_days),
-            Self::SignedRequest(_) | Self::Est(_) | Self::Web(_) => None,
+            Self::SignedRequest(_) | Self::Est(_) | Self::SignedMail(_) | Self::Web(_) => None,
         }
     }
 
     /// The authority in the network, if it is one.
     pub fn remote(&self) -> Option<&Remote> {
         match self {
-            Self::SelfSigned { .. } | Self::Simulated { .. } | Self::Web(_) => None,
+            Self::SelfSigned { .. } | Self::Simulated { .. } | Self::SignedMail(_) | Self::Web(_) => None,
             Self::SignedRequest(remote) | Self::Est(remote) => Some(remote),
         }
     }
@@ -177,6 +230,11 @@ impl Authority {
     pub(super) fn mistake(&self) -> Option<Mistake> {
         if self.validity_days().is_some_and(|days| days == 0 || days > 36_525) {
             return Some(Mistake::Validity);
+        }
+        if let Self::SignedMail(Correspondence { subject, .. }) = self
+            && (subject.is_empty() || subject.len() > 200 || !subject.bytes().all(|byte| (b' '..=b'~').contains(&byte)))
+        {
+            return Some(Mistake::Subject);
         }
         let remote = self.remote()?;
         if !(1..=600).contains(&remote.timeout_seconds) {

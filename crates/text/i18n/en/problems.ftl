@@ -317,6 +317,14 @@ problem-at-page = { $page ->
         [windows-or-macos] The page works on Windows and macOS only. Renew there with this card or key, leave that page open until the certificates are made and installed, and bring the card or file back here: this goes on as soon as it is inserted or lies where it is watched.
        *[other] Renew there, and leave that page open until the certificates are made and installed: they are noticed where they are watched, on a card when it is inserted again, and this goes on. To look now: obnova resume { $name_quoted } --wait
     }
+problem-awaiting-mail = The request has been sent to { $address }. The new certificate comes by mail.
+    .hint = You may close everything: it is taken from the mail, or from the file in which you save it where certificates are watched. To hand a mail over yourself: obnova mail read FILE
+problem-no-mail-server = The request goes by mail, and no mail server is configured.
+    .hint = Say in [smtp] of obnova.toml through which server you send mail; the comments in that file show how.
+problem-mail-server = The mail server { $server } did not take the mail ({ $detail }). Nothing was sent.
+    .hint = Look at what [smtp] in obnova.toml says. Then: obnova resume { $name_quoted } --wait
+problem-mail-login = The mail server { $server } refuses the user { $user } or the password. Nothing was sent.
+    .hint = Look at what [smtp] in obnova.toml says; some providers want a password made for programs. Then: obnova resume { $name_quoted } --wait
 problem-authority-unreachable = The authority's server { $host } cannot be reached ({ $detail }).
     .hint = Look whether this computer has a network connection. Then: obnova resume { $name_quoted } --wait
 problem-authority-untrusted = Whoever answers as { $host } does not prove to be the authority ({ $detail }). Nothing was sent to them.

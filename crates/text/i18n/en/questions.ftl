@@ -88,6 +88,7 @@ question-consent-sittings = { $sittings ->
    *[other] You are asked for your PIN once.
 }
 question-consent-sends = The request is signed by the new key and by the old one, and sent to { $host }. Nothing else is sent.
+question-consent-mails = The request is signed by the new key and by the old one, and sent by mail from { $mail_from } to { $mail_to }. Nothing else is sent.
 question-consent-page = { $computer ->
     [windows-or-macos] The authority’s page works on Windows and macOS only: take { $card ->
             [none] the file with your key
@@ -161,6 +162,7 @@ use-sign-in = to log in to the mail server
 use-try = to try its key
 use-keep = to be kept in your keyring, from which Obnova takes it from now on
 use-make-keys = to make the new keys
+use-send-mail = to send the request by mail
 use-sign-requests = to sign what is sent to the authority
 use-store-certificates = to put the new certificates on the card
 use-change-pin = to change it

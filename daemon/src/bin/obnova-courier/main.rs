@@ -58,6 +58,10 @@ fn run(errand: Errand, socket: &mut UnixStream) -> io::Result<Option<Report>> {
             let problem = runtime.block_on(imap::keep(*post, secret, tell));
             Some(Report::News(News::Over(problem)))
         }
+        Errand::Dispatch { dispatch } => {
+            let password = companions::receive_secret(socket).map_err(io::Error::other)?;
+            Some(Report::Dispatched(runtime.block_on(network::dispatch(dispatch, password.expose()))))
+        }
         Errand::Read { names } => {
             let resolver = Resolver::new(names);
             while let Some(arrived) = next(socket)? {

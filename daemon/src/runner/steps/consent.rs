@@ -59,7 +59,7 @@ pub(in crate::runner) async fn question(ground: &Ground<'_>) -> Result<QuestionV
             args.push(("spots", each(keys, spot)));
             // Where the authority pauses between request and certificate, the person is needed twice.
             let sittings = match programme.authority {
-                Authority::Simulated { pause: true, .. } => "2",
+                Authority::Simulated { pause: true, .. } | Authority::SignedMail(_) => "2",
                 // Nobody knows before.
                 Authority::SignedRequest(_) | Authority::Est(_) => "2-perhaps",
                 Authority::SelfSigned { .. } | Authority::Simulated { .. } | Authority::Web(_) => "1",
@@ -80,6 +80,10 @@ pub(in crate::runner) async fn question(ground: &Ground<'_>) -> Result<QuestionV
     }
     if programme.consumers.contains(&Consumer::Nss {}) {
         args.push(("programs", "nss".to_owned()));
+    }
+    if let (Authority::SignedMail(letter), Some(outgoing)) = (&programme.authority, &ground.tools.outgoing) {
+        args.push(("mail_to", letter.to.as_str().to_owned()));
+        args.push(("mail_from", outgoing.from.as_str().to_owned()));
     }
     if let Some(remote) = programme.authority.remote() {
         args.push(("host", remote.url.host().to_owned()));

@@ -11,6 +11,7 @@ use obnova_core::programme::Authority;
 
 use super::{Answer, Ground, REQUESTED_FILE};
 use crate::authorities::{self_signed, signed_request};
+use crate::outgoing;
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
 
@@ -31,7 +32,7 @@ pub(super) async fn prepare(ground: &Ground<'_>) -> Result<Intent, Problem> {
             };
             request.encode().map_err(internal)?
         }
-        Authority::Simulated { .. } | Authority::SignedRequest(_) | Authority::Est(_) => {
+        Authority::Simulated { .. } | Authority::SignedRequest(_) | Authority::Est(_) | Authority::SignedMail(_) => {
             let request = signed_request::Request { old: &old_der, public_key: ground.public_key()? };
             request.encode().map_err(internal)?
         }
@@ -66,7 +67,14 @@ pub(super) async fn perform(
     let made = match ground.programme().await?.authority {
         Authority::SelfSigned { .. } => Made::Certificate(Bytes(self_signed::assemble(request, &signature).map_err(internal)?)),
         Authority::Simulated { .. } | Authority::SignedRequest(_) => {
-            Made::Message(Bytes(message(ground, request, &signature, sitting).await?))
+            let request = signed_request::certification_request(request, &signature).map_err(internal)?;
+            Made::Message(Bytes(message(ground, &request, sitting).await?))
+        }
+        Authority::SignedMail(letter) => {
+            let outgoing = ground.tools.outgoing.as_ref().ok_or(Problem::NoMailServer {})?;
+            let request = signed_request::certification_request(request, &signature).map_err(internal)?;
+            let signed = message(ground, &outgoing::enclosed(&request), sitting).await?;
+            Made::Message(Bytes(outgoing.mail(&letter, &signed, ground.tools.clock.now().to_utc())?))
         }
         // The old key does not sign it, but logs in with it.
         Authority::Est(_) => {
@@ -81,14 +89,13 @@ pub(super) async fn perform(
     Ok(Outcome::Request { made })
 }
 
-/// The request, in a message that the old key signs.
-async fn message(ground: &Ground<'_>, info: &[u8], signature: &[u8], sitting: &mut Sitting) -> Result<Vec<u8>, Problem> {
+/// The request, or what encloses it, in a message that the old key signs.
+async fn message(ground: &Ground<'_>, request: &[u8], sitting: &mut Sitting) -> Result<Vec<u8>, Problem> {
     let old = ground.old_der().await?;
-    let request = signed_request::certification_request(info, signature).map_err(internal)?;
     let now = ground.tools.clock.now().to_utc();
-    let attributes = signed_request::signed_attributes(&request, &old, now).map_err(internal)?;
+    let attributes = signed_request::signed_attributes(request, &old, now).map_err(internal)?;
     let signature = ground.sign_with_old(&attributes, sitting).await?;
-    signed_request::message(&request, &old, &attributes, &signature).map_err(internal)
+    signed_request::message(request, &old, &attributes, &signature).map_err(internal)
 }
 
 pub(super) async fn probe(ground: &Ground<'_>, request: &[u8], file: &str) -> Answer {
@@ -110,9 +117,10 @@ pub(super) async fn probe(ground: &Ground<'_>, request: &[u8], file: &str) -> An
     }
 }
 
-/// Whether a message of ours carries this very request.
+/// Whether a message of ours, or a mail, carries this very request.
 fn carries(message: &[u8], request: &[u8]) -> bool {
-    message.windows(request.len()).any(|window| window == request)
+    let holds = |bytes: &[u8]| bytes.windows(request.len()).any(|window| window == request);
+    holds(message) || outgoing::request_in(message).is_some_and(|enclosed| holds(&enclosed))
 }
 
 fn internal(error: impl std::fmt::Display) -> Problem {

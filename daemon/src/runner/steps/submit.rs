@@ -3,13 +3,16 @@
 
 use obnova_api::QuestionView;
 use obnova_core::job::{Bytes, Intent, Outcome};
+use obnova_core::programme::Correspondence;
 use obnova_core::{Fingerprint, Problem, Step};
 
 use super::request::write_whole;
-use super::{Answer, Ground};
+use super::{Answer, Ground, missing};
 use crate::authorities::{Failed, Issuer, Submitted, est};
+use crate::outgoing::{self, Outgoing};
 use crate::runner::sitting::Sitting;
 use crate::runner::trouble;
+use crate::shares::{self, Whose};
 
 /// There from before the first byte is sent until it is known that none was taken.
 const SENDING_FILE: &str = "sending";
@@ -17,9 +20,13 @@ const SENDING_FILE: &str = "sending";
 const TAKEN_FILE: &str = "taken.json";
 
 pub(super) async fn prepare(ground: &Ground<'_>, sitting: &mut Sitting) -> Result<Intent, Problem> {
-    if matches!(ground.authority().await?, Issuer::Est { .. }) {
-        // Asked and checked before anything is intended, and before a server waits for it.
-        ground.open_old(sitting).await?;
+    // Asked before anything is intended, and before a server waits for it.
+    match ground.authority().await? {
+        Issuer::Est { .. } => ground.open_old(sitting).await?,
+        Issuer::ByMail { outgoing, .. } => {
+            sitting.mail_password(ground, &outgoing.ok_or(Problem::NoMailServer {})?).await?;
+        }
+        _ => {}
     }
     Ok(Intent::Submit { sha256: Fingerprint::of(&ground.job.messages().concat()) })
 }
@@ -68,7 +75,31 @@ pub(super) async fn probe(ground: &Ground<'_>, sitting: &Sitting) -> Answer {
 async fn send(ground: &Ground<'_>, authority: &Issuer<'_>, sitting: &mut Sitting) -> Result<Submitted, Failed> {
     match authority {
         Issuer::Est { remote, .. } => est::enrolled(remote, &ground.enrol(remote, sitting).await?),
+        Issuer::ByMail { letter, outgoing } => mail(ground, letter, outgoing.as_ref(), sitting).await,
         other => other.submit(&ground.job.messages()).await,
+    }
+}
+
+/// Sends the mail that the journal holds. The order is its Message-ID.
+async fn mail(
+    ground: &Ground<'_>,
+    letter: &Correspondence,
+    outgoing: Option<&Outgoing>,
+    sitting: &mut Sitting,
+) -> Result<Submitted, Failed> {
+    let outgoing = outgoing.ok_or(Problem::NoMailServer {}).map_err(Failed::before)?;
+    let mail = *ground.job.messages().first().ok_or_else(|| missing(Step::Request)).map_err(Failed::before)?;
+    let password = sitting.mail_password(ground, outgoing).await.map_err(Failed::before)?;
+    let dispatch = outgoing.dispatch(&letter.to, mail).map_err(Failed::before)?;
+    let dispatched = shares::spent(Whose::Authority, ground.tools.courier.dispatch(dispatch, password.as_deref())).await;
+    match dispatched.map_err(Failed::maybe)? {
+        Ok(()) => Ok(Submitted { order: outgoing::message_id(mail), issued: Vec::new() }),
+        Err(undispatched) => {
+            if matches!(undispatched.problem, Problem::MailLogin { .. }) {
+                sitting.forget_mail_password();
+            }
+            Err(Failed { problem: undispatched.problem, may_have_arrived: undispatched.may_have_arrived })
+        }
     }
 }
 
