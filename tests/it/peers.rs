@@ -11,6 +11,7 @@ mod nginx;
 mod package;
 mod piv;
 mod shells;
+mod strongswan;
 mod system;
 mod tokens;
 mod twins;
