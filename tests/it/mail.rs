@@ -7,8 +7,8 @@ mod corpus;
 mod genuine;
 mod honest;
 mod imap;
-mod maildir;
-mod story;
+pub(crate) mod maildir;
+pub(crate) mod story;
 mod verbs;
 
 use std::sync::LazyLock;

@@ -6,6 +6,7 @@ mod disk;
 mod first_contact;
 mod install;
 mod keyring;
+mod mail;
 mod memory;
 mod nginx;
 mod package;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use openssl::asn1::Asn1Time;
 use openssl::bn::BigNum;
 use openssl::hash::MessageDigest;
+use openssl::pkey::{PKey, Private};
 use openssl::ssl::{SslAcceptor, SslMethod};
 use openssl::x509::extension::SubjectAlternativeName;
 use openssl::x509::{X509, X509NameBuilder};
@@ -207,8 +208,8 @@ impl Drop for PostOffice {
     }
 }
 
-/// What encrypts, and the certificate that it shows.
-fn acceptor(manner: Manner) -> (SslAcceptor, X509) {
+/// A key, and a certificate of its own for a server.
+pub fn certificate(manner: Manner) -> (PKey<Private>, X509) {
     let key = KeyKind::P256.generate();
     let mut name = X509NameBuilder::new().expect("a name");
     name.append_entry_by_text("CN", manner.name).expect("a name");
@@ -230,6 +231,12 @@ fn acceptor(manner: Manner) -> (SslAcceptor, X509) {
     builder.append_extension(names).expect("a name");
     builder.sign(&key, MessageDigest::sha256()).expect("a signature");
     let certificate = builder.build();
+    (key, certificate)
+}
+
+/// What encrypts, and the certificate that it shows.
+fn acceptor(manner: Manner) -> (SslAcceptor, X509) {
+    let (key, certificate) = certificate(manner);
     let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).expect("TLS");
     acceptor.set_private_key(&key).expect("a key");
     acceptor.set_certificate(&certificate).expect("a certificate");

@@ -13,6 +13,7 @@ wants acl command -v setfacl
 wants nginx-light test -x /usr/sbin/nginx
 wants polkitd test -x /usr/lib/polkit-1/polkitd
 wants_shells
+wants_mail
 wants_tokens
 wants libnss3-tools command -v certutil
 wants_cards

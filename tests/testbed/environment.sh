@@ -94,6 +94,12 @@ wants_cards() {
     wants ykcs11 compgen -G '/usr/lib/x86_64-linux-gnu/libykcs11.so*'
 }
 
+# A mail server.
+wants_mail() {
+    wants dovecot-imapd test -x /usr/lib/dovecot/imap
+    wants dovecot-lmtpd test -x /usr/lib/dovecot/lmtp
+}
+
 # Tokens behind PKCS#11, in software, and others who speak with tokens.
 wants_tokens() {
     wants_to_build

@@ -46,17 +46,17 @@ fn deliver_before(root: &Path, name: &str, mail: &Mail, days: u64) {
 }
 
 /// How many letters were written down.
-pub(super) async fn letters(daemon: &Inside) -> usize {
+pub(crate) async fn letters(daemon: &Inside) -> usize {
     log(daemon).await.iter().filter(|event| *event == "letter-came").count()
 }
 
-pub(super) async fn came(daemon: &Inside, count: usize) {
+pub(crate) async fn came(daemon: &Inside, count: usize) {
     eventually(&format!("{count} letters"), async || (letters(daemon).await >= count).then_some(())).await;
     assert_eq!(letters(daemon).await, count);
 }
 
 /// The one mailbox, once it is in this state.
-pub(super) async fn mailbox(daemon: &Inside, state: &str) -> ItemView {
+pub(crate) async fn mailbox(daemon: &Inside, state: &str) -> ItemView {
     eventually(&format!("a mailbox that is {state}"), async || {
         daemon.items().await.into_iter().find(|item| item.kind == "mailbox" && item.state == state)
     })

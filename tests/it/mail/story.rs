@@ -15,7 +15,7 @@ use super::zone;
 use crate::inside::{Inside, clock, courier, pem};
 
 /// A daemon that knows the authorities of the corpus and asks its zone.
-pub(super) async fn house(scratch: &TempDir, clock: &SimulatedClock) -> Inside {
+pub(crate) async fn house(scratch: &TempDir, clock: &SimulatedClock) -> Inside {
     Inside::start_with(&scratch.path().join("state"), clock, equip).await
 }
 
@@ -54,7 +54,7 @@ pub(super) fn signed(daemon: &Inside, number: u32) -> Mail {
 }
 
 /// The same, written at this moment and signed by the authority.
-pub(super) fn invitation(now: DateTime<FixedOffset>, number: u32) -> Mail {
+pub(crate) fn invitation(now: DateTime<FixedOffset>, number: u32) -> Mail {
     written(now, number).signed(&Dkim::by("ica.test", "s1"))
 }
 
