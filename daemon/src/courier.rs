@@ -18,7 +18,7 @@ use obnova_secret::Secret;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::companions::{Bytes, Companion};
-use protocol::{Answer, Call, Dispatch, Errand, Names, News, Post, Report, Source, Undispatched, Unread};
+use protocol::{Answer, Call, Dispatch, Errand, Host, Names, News, Post, Report, Source, Undispatched, Unread};
 
 /// How long the courier has for what is no server's time: to start, and to end.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -116,6 +116,16 @@ impl Courier {
             Ok::<_, Lost>(Keeping(courier))
         };
         kept.await.map_err(|lost| lost.told())
+    }
+
+    /// Finds the mail server that a domain names for its addresses.
+    pub async fn mail_server(&self, domain: String) -> Result<Option<Host>, Problem> {
+        let errand = Errand::Find { domain, names: self.names.clone() };
+        let found = async { report(&mut self.send(&errand).await?, Instant::now() + READING).await };
+        match found.await.map_err(|lost| lost.told())? {
+            Report::Found(found) => Ok(found),
+            other => Err(odd(&other).told()),
+        }
     }
 
     /// Whom it asks about names.

@@ -15,6 +15,7 @@ mod enclosed;
 mod html;
 pub mod imap;
 mod resolver;
+pub mod servers;
 mod signatures;
 mod stamp;
 mod text;

@@ -8,6 +8,7 @@ mod genuine;
 mod honest;
 mod imap;
 pub(crate) mod maildir;
+mod servers;
 pub(crate) mod story;
 mod verbs;
 

@@ -85,7 +85,7 @@ pub trait Manager {
     #[zbus(allow_interactive_auth)]
     fn read_mail(&self, name: &str, mail: OwnedFd) -> Result<Vec<LetterView>, Error>;
 
-    /// Has a mailbox (`maildir:/PATH`, `imaps://USER@HOST`, or `imap://USER@HOST` for STARTTLS) read from now on, if it can be read; the id
+    /// Has a mailbox (an address whose domain names a server of its own, `maildir:/PATH`, `imaps://USER@HOST`, or `imap://USER@HOST` for STARTTLS) read from now on, if it can be read; the id
     /// of its item. `Unwatch` takes it back.
     #[zbus(allow_interactive_auth)]
     fn add_mailbox(&self, mailbox: &str, options: &MailboxOptions) -> Result<String, Error>;

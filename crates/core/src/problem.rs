@@ -219,6 +219,10 @@ problems! {
     MailSecret { host: String, user: String, detail: String },
     /// The mail server's answers make no sense.
     MailAnswer { host: String, detail: String },
+    /// The domain of the address names no mail server.
+    MailServerUnknown { address: String },
+    /// The domain of the address names a mail server elsewhere, which is for the person to believe; the mailbox there.
+    MailServerElsewhere { address: String, mailbox: String },
     /// Mailboxes of this kind are not read.
     MailPop3 {},
     /// The directory is no Maildir: it has no `new` and `cur`.

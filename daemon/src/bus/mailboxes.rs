@@ -7,6 +7,7 @@ use obnova_secret::Secret;
 
 use super::Desk;
 use super::agents::Requester;
+use crate::courier::protocol::Host;
 use crate::credentials::Named;
 
 /// How often a password is asked for that the server refuses: most accounts are locked after five.
@@ -20,12 +21,29 @@ impl Desk {
         options: &MailboxOptions,
         requester: &Requester,
     ) -> Result<ItemId, Problem> {
-        let mailbox = meant(written, options)?;
+        let found = match domain(written) {
+            Some(domain) => self.server_of(written, domain).await?,
+            None => written.to_owned(),
+        };
+        let mailbox = meant(&found, options)?;
         let Some(imap) = of_keyring(&mailbox) else { return self.mailboxes.add(mailbox, None).await };
         self.keyring.is_there()?;
         let id = self.mailbox_id(&mailbox).await?;
         let secret = self.working_secret(id, &mailbox, &imap, requester).await?;
         self.mailboxes.add(mailbox, Some(&secret)).await
+    }
+
+    /// The mailbox of an address, at the server that its domain names. The domain name system proves nothing: a server elsewhere is only
+    /// proposed (RFC 6186 section 6), so that nobody who forges an answer gets the password.
+    async fn server_of(&self, address: &str, domain: &str) -> Result<String, Problem> {
+        let address = || address.to_owned();
+        let found = self.courier.mail_server(domain.to_owned()).await?;
+        let Host { host, port, security } = found.ok_or_else(|| Problem::MailServerUnknown { address: address() })?;
+        let (login, secret) = (Login::default(), SecretSource::Keyring);
+        let imap = Imap { user: address(), host, port, security, login, secret, anchors: None };
+        let own = imap.host == domain || imap.host.ends_with(&format!(".{domain}"));
+        let mailbox = Mailbox::Imap(Box::new(imap)).address();
+        if own { Ok(mailbox) } else { Err(Problem::MailServerElsewhere { address: address(), mailbox }) }
     }
 
     /// Looks whether a mailbox can be read now. Where its password is what is wrong, it is asked for.
@@ -96,6 +114,13 @@ impl Desk {
             }
         }
     }
+}
+
+/// The domain of what is an address and names no server.
+fn domain(written: &str) -> Option<&str> {
+    let (user, domain) = written.rsplit_once('@')?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+    (!user.is_empty() && !user.contains([':', '/']) && !domain.is_empty() && domain.bytes().all(plain)).then_some(domain)
 }
 
 /// The server of a mailbox whose secret is kept in the keyring.

@@ -33,6 +33,13 @@ pub enum Errand {
         /// What.
         source: Source,
     },
+    /// Finds the mail server that a domain names. Answer: [`Report::Found`].
+    Find {
+        /// The domain.
+        domain: String,
+        /// Who is asked.
+        names: Names,
+    },
     /// Reads a mailbox as long as the connection lasts. What opens it follows in a frame. Answers: [`Report::News`], the last of which is
     /// [`News::Over`].
     Keep {
@@ -67,6 +74,8 @@ pub enum Report {
     Dispatched(Result<(), Undispatched>),
     /// What there is to know about a mail, or why there is nothing.
     Read(Result<Box<Facts>, Unread>),
+    /// The mail server that a domain names.
+    Found(Option<Host>),
     /// What there is to tell of a mailbox.
     News(News),
     /// The errand was not understood: programs of different versions.
@@ -190,6 +199,17 @@ impl Server {
     pub fn name(&self) -> String {
         if self.host.contains(':') { format!("[{}]:{}", self.host, self.port) } else { format!("{}:{}", self.host, self.port) }
     }
+}
+
+/// A mail server that a domain names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Its name.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// When the encryption begins.
+    pub security: Security,
 }
 
 /// How far a folder was read (RFC 3501 section 2.3.1.1).

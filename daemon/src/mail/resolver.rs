@@ -87,6 +87,31 @@ impl Resolver {
             }
         }
     }
+
+    /// The servers of a service (RFC 2782), as host and port, in the order in which they are to be tried; none if there are none.
+    pub async fn servers(&self, service: &str) -> Result<Vec<(String, u16)>, Unanswered> {
+        let Source::Server(server, resolver) = &self.source else { return Ok(Vec::new()) };
+        let resolver = resolver.get_or_try_init(|| async { build(*server) }).await.map_err(unanswered)?;
+        let Ok(name) = Name::from_ascii(format!("{}.", service.trim_end_matches('.'))) else { return Ok(Vec::new()) };
+        match tokio::time::timeout(PATIENCE, resolver.srv_lookup(name)).await {
+            Err(elapsed) => Err(unanswered(elapsed)),
+            Ok(Err(NetError::Dns(DnsError::NoRecordsFound(_)))) => Ok(Vec::new()),
+            Ok(Err(error)) => Err(unanswered(error)),
+            Ok(Ok(lookup)) => {
+                let found = lookup.answers().iter().filter_map(|record| match &record.data {
+                    RData::SRV(srv) => {
+                        Some((srv.priority, u16::MAX - srv.weight, srv.target.to_ascii().to_lowercase(), srv.port))
+                    }
+                    _ => None,
+                });
+                let mut found: Vec<_> = found.take(MOST.0).collect();
+                found.sort_unstable();
+                // A dot alone says that there is none.
+                let named = found.into_iter().filter(|(_, _, target, _)| target != ".");
+                Ok(named.map(|(_, _, target, port)| (target.trim_end_matches('.').to_owned(), port)).collect())
+            }
+        }
+    }
 }
 
 fn build(server: Option<SocketAddr>) -> Result<TokioResolver, NetError> {

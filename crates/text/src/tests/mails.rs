@@ -9,6 +9,8 @@ pub(super) const PROBLEMS: &[(&str, &[&str])] = &[
     ("mail-secret", &["detail", "host", "user"]),
     ("mail-answer", &["detail", "host"]),
     ("mail-pop3", &[]),
+    ("mail-server-unknown", &["address"]),
+    ("mail-server-elsewhere", &["address", "mailbox"]),
     ("no-maildir", &["path"]),
     ("no-mailbox", &[]),
     ("several-mailboxes", &["ids"]),

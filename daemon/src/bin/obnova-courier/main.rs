@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use obnova_secret::WipingAllocator;
 use obnovad::companions::{self, MAX_FRAME};
 use obnovad::courier::protocol::{Errand, News, Report};
-use obnovad::mail::{self, Resolver, imap};
+use obnovad::mail::{self, Resolver, imap, servers};
 use obnovad::network;
 
 /// The libraries for mail servers copy passwords to the heap; this leaves none behind.
@@ -51,6 +51,7 @@ fn run(errand: Errand, socket: &mut UnixStream) -> io::Result<Option<Report>> {
             Some(Report::Answered(runtime.block_on(network::ask(call, sign))))
         }
         Errand::Fetch { source } => Some(Report::Fetched(runtime.block_on(network::fetch(source)).map(Into::into))),
+        Errand::Find { domain, names } => Some(Report::Found(runtime.block_on(servers::of(&domain, &Resolver::new(names))))),
         Errand::Keep { post } => {
             let secret = companions::receive_secret(socket).map_err(io::Error::other)?;
             let told = socket.try_clone()?;
