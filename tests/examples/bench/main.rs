@@ -2,11 +2,12 @@
 //! Owns the order of the measurements and the limits; it judges, but fails only where nothing could be measured.
 //!
 //! Arguments: the directory of the programs, one in which certificates are kept for the next time, and, where not everything is to be
-//! measured, `files` or `cards`.
+//! measured, `files`, `mail` or `cards`.
 
 mod cards;
 mod certmonger;
 mod desktop;
+mod mail;
 mod process;
 mod sets;
 mod table;
@@ -43,6 +44,9 @@ async fn main() {
     let mut table = Table::default();
     if wanted("files") {
         files(&programs, &cache, &mut table).await;
+    }
+    if wanted("mail") {
+        mail::report(&programs, &mut table).await;
     }
     // Readers of one's own are root's.
     if wanted("cards") && rustix::process::geteuid().is_root() {

@@ -18,7 +18,8 @@ const CALM: Duration = Duration::from_millis(400);
 
 /// A program that has taken its name.
 pub(crate) struct Running {
-    child: Child,
+    /// `None`: another program has started it, and ends it.
+    child: Option<Child>,
     pid: u32,
 }
 
@@ -53,15 +54,25 @@ impl Running {
         command.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let pid = child.id().expect("it runs");
-        Self { child, pid }
+        Self { child: Some(child), pid }
     }
 
     /// Ends it as a service manager does.
     pub(crate) async fn stop(mut self) {
         let pid = Pid::from_raw(self.pid.cast_signed()).expect("a process");
         kill_process(pid, Signal::TERM).expect("it runs");
-        let ended = timeout(PATIENCE, self.child.wait()).await.expect("it ends");
+        let ended = timeout(PATIENCE, self.child.as_mut().expect("it is ours").wait()).await.expect("it ends");
         ended.expect("it was ours");
+    }
+
+    /// The one program of this name that it has started.
+    pub(crate) fn companion(&self, name: &str) -> Self {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid)).expect("it runs");
+        let named = |pid: &u32| {
+            fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == &name[..name.len().min(15)])
+        };
+        let mut found = children.split_whitespace().map(|pid| pid.parse().expect("a number")).filter(named);
+        Self { child: None, pid: found.next().expect("it has started one") }
     }
 
     /// Proportional set size, in 1,000,000 bytes; `None` unless root asks, for processes that hold secrets are nobody else's
