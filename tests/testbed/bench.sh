@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Speed and size of the release build against their limits, and beside certmonger on the same files: some minutes of an otherwise
 # calm machine. Only root may look into the processes' memory and have readers of their own, and brings here what is lacking for both.
-# bench.sh files, bench.sh mail, bench.sh cards: one part alone.
+# bench.sh files, bench.sh mail, bench.sh network, bench.sh cards: one part alone.
 source "$(dirname "$0")/environment.sh"
 wants_to_test
 if [ "$(id -u)" = 0 ]; then

@@ -1,7 +1,6 @@
 //! Cards: how soon what lies on one is listed, whether the daemon sleeps beside one, and what of a renewal's time is its own.
 //! The card is the one in software that moves keys; its time and the authority's are told apart, and are not judged.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -20,6 +19,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
 use super::process::{Running, idle_for};
+use super::shares::{self, Shares, WHOSE};
 use super::table::{Row, Table, median, say};
 use super::{ASLEEP, Household, SETTLING};
 
@@ -28,9 +28,6 @@ const RUNS: usize = 5;
 
 const KIND: CardKind = CardKind::Moves;
 const PIN: &str = "123456";
-
-/// Whose time a renewal takes, as the daemon's log calls them; what remains is its own.
-const WHOSE: [&str; 6] = ["all", "card", "helper", "authority", "person", "own"];
 
 /// Twins on a card, a daemon beside the reader, and who listens.
 struct Sitting {
@@ -97,7 +94,7 @@ impl Sitting {
     }
 
     /// Renews the pair, the person answering at once: microseconds by step, in the order of [`WHOSE`].
-    async fn renew(&self) -> Vec<(String, [f64; 6])> {
+    async fn renew(&self) -> Shares {
         let agent = Agent::with_secret(&self.household.bus, PIN).await;
         agent.register(false).await;
         let pair = self.pair().await;
@@ -110,22 +107,9 @@ impl Sitting {
         self.shares()
     }
 
-    /// What the daemon has said so far of whose time a renewal took. Twins take some steps twice: these are added.
-    fn shares(&self) -> Vec<(String, [f64; 6])> {
-        let log = fs::read_to_string(self.household.scratch.path().join("log")).expect("a log");
-        let mut shares: Vec<(String, [f64; 6])> = Vec::new();
-        for line in log.lines().filter(|line| line.contains(" obnovad::shares: ")) {
-            let fields: BTreeMap<&str, &str> = line.split(' ').filter_map(|word| word.split_once('=')).collect();
-            let step = fields["step"].trim_matches('"');
-            let at = shares.iter().position(|(other, _)| other == step).unwrap_or_else(|| {
-                shares.push((step.to_owned(), [0.0; 6]));
-                shares.len() - 1
-            });
-            for (sum, whose) in shares[at].1.iter_mut().zip(WHOSE) {
-                *sum += fields[whose].parse::<f64>().expect("microseconds");
-            }
-        }
-        shares
+    /// What the daemon has said so far of whose time a renewal took.
+    fn shares(&self) -> Shares {
+        shares::read(&self.household.scratch.path().join("log"))
     }
 }
 
@@ -205,9 +189,9 @@ pub(crate) async fn report(programs: &Path, table: &mut Table) {
     asleep(programs, &reader, table).await;
 }
 
-fn of_renewals(renewals: &[Vec<(String, [f64; 6])>], table: &mut Table) {
+fn of_renewals(renewals: &[Shares], table: &mut Table) {
     let sums = |whose: usize| -> Vec<f64> {
-        let sum = |steps: &Vec<(String, [f64; 6])>| steps.iter().map(|(_, shares)| shares[whose]).sum::<f64>() / 1e6;
+        let sum = |steps: &Shares| steps.iter().map(|(_, shares)| shares[whose]).sum::<f64>() / 1e6;
         renewals.iter().map(sum).collect()
     };
     let names = ["a renewal, all", "at the card", "in obnova-helper", "at the authority", "asking the person"];

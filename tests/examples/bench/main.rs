@@ -8,8 +8,10 @@ mod cards;
 mod certmonger;
 mod desktop;
 mod mail;
+mod network;
 mod process;
 mod sets;
+mod shares;
 mod table;
 
 use std::path::{Path, PathBuf};
@@ -47,6 +49,9 @@ async fn main() {
     }
     if wanted("mail") {
         mail::report(&programs, &mut table).await;
+    }
+    if wanted("network") {
+        network::report(&programs, &mut table).await;
     }
     // Readers of one's own are root's.
     if wanted("cards") && rustix::process::geteuid().is_root() {
