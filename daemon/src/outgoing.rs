@@ -67,7 +67,7 @@ impl Outgoing {
         files.into_iter().flatten().any(|path| !path.is_absolute()).then_some(Mistake::Path)
     }
 
-    /// How the person knows it: `user@server`.
+    /// How the person knows it: who logs in, and where.
     pub fn account(&self) -> String {
         format!("{} ({})", self.user.as_deref().unwrap_or_default(), self.server)
     }

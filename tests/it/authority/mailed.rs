@@ -88,6 +88,19 @@ async fn a_stranger_s_certificate_for_our_key_is_refused_and_the_right_one_taken
     finishes(&stand_in, &scene).await;
 }
 
+/// Nor does a stranger's keep the authority from handing over the right one itself.
+#[tokio::test]
+async fn a_stranger_s_certificate_does_not_keep_the_authority_s_out() {
+    let (stand_in, scene, _daemon) = waiting().await;
+    mails(&scene, "stranger", "application/pkcs7-mime", &stand_in.mailed(Some(Fault::OtherChain))).await;
+    waits_with(&scene, "not-verified").await;
+    stand_in.relents();
+    scene.obnova_answering("password=geheim\n", &["resume", "Anna Novak", "--wait"]).await.ends(0);
+    let counted = stand_in.counted();
+    assert_eq!((counted.requests, counted.certificates), (1, 1), "{counted:?}");
+    assert!(renewed(&scene).expect("a new file").fits());
+}
+
 /// A person has saved it where certificates are watched.
 #[tokio::test]
 async fn what_lies_in_a_watched_directory_is_taken() {

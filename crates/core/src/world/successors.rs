@@ -7,6 +7,7 @@ use crate::item::ItemId;
 use crate::job::{Bytes, Job, JobEvent, Old, Phase, Start};
 use crate::place::Place;
 use crate::plan::Step;
+use crate::problem::Problem;
 use crate::record::Record;
 
 impl World {
@@ -22,12 +23,10 @@ impl World {
         self.jobs.iter().filter(|(_, job)| job.may_be_overtaken()).filter_map(overtaken).collect()
     }
 
-    /// The renewals that wait for what other programs make, where all of it is here.
+    /// The renewals that wait for what other programs make, where all of it is here. One that has met another problem since is a
+    /// person's: it would meet it again at each change.
     pub fn arrived(&self) -> Vec<u64> {
-        let waits = |job: &Job| {
-            let waiting = matches!(job.phase, Phase::Waiting(..)) && job.step() == Some(Step::AwaitIssue);
-            waiting && !job.start.plan.makes_keys()
-        };
+        let waits = |job: &Job| matches!(job.phase, Phase::Waiting(Problem::AtPage { .. }, _));
         let arrived = self.jobs.iter().filter(|(_, job)| waits(job) && self.made_elsewhere(&job.start).is_some());
         arrived.map(|(number, _)| *number).collect()
     }

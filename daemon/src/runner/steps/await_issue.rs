@@ -15,11 +15,12 @@ pub(super) async fn perform(ground: &Ground<'_>, sitting: &mut Sitting) -> Resul
     if !ground.job.start.plan.makes_keys() {
         return elsewhere::await_made(ground).await;
     }
-    // Handed over already, or brought by a mail or a person.
-    if ground.job.issued().is_some() || ground.job.is_brought_whole() {
+    let (authority, order) = (ground.authority().await?, ground.order()?);
+    // Handed over already, or brought by a mail or a person. EST hands over only when it is asked here.
+    let brought = ground.job.is_brought_whole() && !matches!(authority, Issuer::Est { .. });
+    if ground.job.issued().is_some() || brought {
         return Ok(Outcome::AwaitIssue { issued: Vec::new() });
     }
-    let (authority, order) = (ground.authority().await?, ground.order()?);
     let Issuer::Est { remote, .. } = &authority else {
         return match authority.progress(order).await? {
             // What can be fetched again is fetched again: if what comes is not right, it may be so later.

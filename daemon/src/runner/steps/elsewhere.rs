@@ -40,11 +40,13 @@ pub(super) async fn preflight(ground: &Ground<'_>, sitting: &Sitting) -> Result<
 
 /// Whether other programs have made what takes the old certificates' places.
 pub(super) async fn await_made(ground: &Ground<'_>) -> Result<Outcome, Problem> {
-    look_at_cards(ground).await?;
-    match found(ground).await? {
-        Some(_) => Ok(Outcome::AwaitIssue { issued: Vec::new() }),
-        None => Err(awaited(&page(ground).await?)),
+    if found(ground).await?.is_none() {
+        look_at_cards(ground).await?;
+        if found(ground).await?.is_none() {
+            return Err(awaited(&page(ground).await?));
+        }
     }
+    Ok(Outcome::AwaitIssue { issued: Vec::new() })
 }
 
 /// Takes note of what other programs have made, and where.
